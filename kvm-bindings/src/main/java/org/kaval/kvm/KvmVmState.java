@@ -1,0 +1,64 @@
+package org.kaval.kvm;
+
+import static org.kaval.kvm.abi.KvmAbi.KVM_CLOCK_REALTIME;
+import static org.kaval.kvm.abi.KvmAbi.KVM_GET_CLOCK;
+import static org.kaval.kvm.abi.KvmAbi.KVM_GET_IRQCHIP;
+import static org.kaval.kvm.abi.KvmAbi.KVM_GET_PIT2;
+import static org.kaval.kvm.abi.KvmAbi.KVM_IRQCHIP_IOAPIC;
+import static org.kaval.kvm.abi.KvmAbi.KVM_IRQCHIP_PIC_MASTER;
+import static org.kaval.kvm.abi.KvmAbi.KVM_IRQCHIP_PIC_SLAVE;
+import static org.kaval.kvm.abi.KvmAbi.KVM_SET_CLOCK;
+import static org.kaval.kvm.abi.KvmAbi.KVM_SET_IRQCHIP;
+import static org.kaval.kvm.abi.KvmAbi.KVM_SET_PIT2;
+
+import java.lang.foreign.MemorySegment;
+import org.kaval.kvm.abi.kvm_clock_data;
+import org.kaval.kvm.abi.kvm_irqchip;
+import org.kaval.kvm.abi.kvm_pit_state2;
+import org.kaval.linux.ErrnoException;
+import org.kaval.linux.Fd;
+
+/// The parts of a machine's state that its vCPUs share, one kernel structure each.
+public enum KvmVmState {
+    /// `struct kvm_clock_data`: what kvm-clock shows the guest.
+    CLOCK("CLOCK", KVM_GET_CLOCK(), KVM_SET_CLOCK(), kvm_clock_data.layout().byteSize(), 0),
+    /// `struct kvm_pit_state2`.
+    PIT("PIT2", KVM_GET_PIT2(), KVM_SET_PIT2(), kvm_pit_state2.layout().byteSize(), 0),
+    /// The first 8259 (`struct kvm_irqchip`).
+    PIC_MASTER(KVM_IRQCHIP_PIC_MASTER()),
+    /// The second 8259 (`struct kvm_irqchip`).
+    PIC_SLAVE(KVM_IRQCHIP_PIC_SLAVE()),
+    /// The IOAPIC (`struct kvm_irqchip`).
+    IOAPIC(KVM_IRQCHIP_IOAPIC());
+
+    @SuppressWarnings("Immutable") // a record of numbers and a string
+    private final StatePart part;
+
+    KvmVmState(int chip) {
+        this(
+                "IRQCHIP",
+                KVM_GET_IRQCHIP(),
+                KVM_SET_IRQCHIP(),
+                kvm_irqchip.layout().byteSize(),
+                chip);
+    }
+
+    KvmVmState(String kernelName, long getRequest, long setRequest, long size, int selector) {
+        this.part = new StatePart(kernelName, getRequest, setRequest, size, selector);
+    }
+
+    byte[] read(Fd fd) throws ErrnoException {
+        byte[] bytes = part.read(fd);
+        if (this == CLOCK) {
+            // before Linux 5.16 KVM_SET_CLOCK refuses the other flags that KVM_GET_CLOCK reports
+            MemorySegment clock = StatePart.view(bytes);
+            int flags = (int) StatePart.INT.get(clock, kvm_clock_data.flags$offset());
+            StatePart.INT.set(clock, kvm_clock_data.flags$offset(), flags & KVM_CLOCK_REALTIME());
+        }
+        return bytes;
+    }
+
+    void write(Fd fd, byte[] bytes) throws ErrnoException {
+        part.write(fd, bytes);
+    }
+}

@@ -1,0 +1,46 @@
+package org.kaval.kvm;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
+import org.kaval.linux.ErrnoException;
+import org.kaval.linux.Fd;
+
+/// A structure that one ioctl reads and another writes, with the kernel's name for it: what the
+/// enums of state have in common.
+///
+/// @param size in bytes; the kernel reads and writes no more
+/// @param selector stored in the first four bytes before reading; tells which of several it is
+record StatePart(String name, long getRequest, long setRequest, long size, int selector) {
+    /// For structures in byte arrays, which have no alignment.
+    static final VarHandle INT = JAVA_INT_UNALIGNED.varHandle();
+
+    static MemorySegment view(byte[] bytes) {
+        return MemorySegment.ofArray(bytes);
+    }
+
+    byte[] read(Fd fd) throws ErrnoException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment struct = arena.allocate(size, Long.BYTES);
+            struct.set(JAVA_INT, 0, selector);
+            fd.ioctl("KVM_GET_" + name, getRequest, struct);
+            return struct.toArray(JAVA_BYTE);
+        }
+    }
+
+    void write(Fd fd, byte[] bytes) throws ErrnoException {
+        if (bytes.length != size) {
+            throw new IllegalArgumentException(
+                    "%s is %d bytes, not %d".formatted(name, size, bytes.length));
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment struct = arena.allocate(size, Long.BYTES);
+            struct.copyFrom(MemorySegment.ofArray(bytes));
+            fd.ioctl("KVM_SET_" + name, setRequest, struct);
+        }
+    }
+}

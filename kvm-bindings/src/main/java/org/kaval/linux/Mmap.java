@@ -1,0 +1,103 @@
+package org.kaval.linux;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+import org.jspecify.annotations.Nullable;
+import org.kaval.linux.abi.LinuxAbi;
+
+/// Maps memory (mmap(2)) for the life of an arena. Any thread.
+///
+/// The kernel commits a page when it is first touched, and reserves no swap for it
+/// (`MAP_NORESERVE`): a guest costs what it uses.
+public final class Mmap {
+    /// The unit of mappings, in bytes. x86-64 has no other base page size.
+    public static final long PAGE_SIZE = 4096;
+
+    private Mmap() {}
+
+    /// Zeroed memory that this process alone has.
+    public static MemorySegment anonymous(Arena arena, long size) throws ErrnoException {
+        int flags = LinuxAbi.MAP_PRIVATE() | LinuxAbi.MAP_ANONYMOUS() | LinuxAbi.MAP_NORESERVE();
+        return map(arena, "anonymous memory", null, 0, size, flags);
+    }
+
+    /// Zeroed memory behind a descriptor, so that it can be shared with another process
+    /// (memfd_create(2)).
+    ///
+    /// @param hugePages whether to take it from the host's pool of huge pages; all of it is
+    ///   reserved at once then, so that the guest never dies of a page that is not there
+    public static MemorySegment memfd(Arena arena, String name, long size, boolean hugePages)
+            throws ErrnoException {
+        int flags = LinuxAbi.MAP_SHARED() | (hugePages ? 0 : LinuxAbi.MAP_NORESERVE());
+        // the mapping keeps the file; the descriptor is not needed for it
+        try (Fd fd = Fd.memfd(name, size, hugePages)) {
+            return map(arena, name, fd, 0, size, flags);
+        }
+    }
+
+    /// What `file` holds from `offset` on; what is written stays in memory.
+    ///
+    /// @param offset a multiple of {@link #PAGE_SIZE}
+    public static MemorySegment privateFile(Arena arena, Fd file, long offset, long size)
+            throws ErrnoException {
+        int flags = LinuxAbi.MAP_PRIVATE() | LinuxAbi.MAP_NORESERVE();
+        return map(arena, file.name(), file, offset, size, flags);
+    }
+
+    /// Memory that is shared with whoever else has `file`, here the kernel.
+    public static MemorySegment shared(Arena arena, Fd file, long offset, long size)
+            throws ErrnoException {
+        return map(arena, file.name(), file, offset, size, LinuxAbi.MAP_SHARED());
+    }
+
+    /// Asks the kernel to use transparent huge pages for `memory` (madvise(2)); without effect in a
+    /// kernel that was built without them.
+    public static void adviseHugePages(MemorySegment memory) throws ErrnoException {
+        long result = advise(memory, LinuxAbi.MADV_HUGEPAGE());
+        if (result != -Errno.EINVAL) {
+            Syscall.check("MADV_HUGEPAGE", "memory", result);
+        }
+    }
+
+    /// Keeps `memory` out of core dumps (madvise(2)).
+    public static void adviseDontDump(MemorySegment memory) throws ErrnoException {
+        Syscall.check("MADV_DONTDUMP", "memory", advise(memory, LinuxAbi.MADV_DONTDUMP()));
+    }
+
+    private static long advise(MemorySegment memory, int advice) {
+        try {
+            return Syscall.call(
+                    Syscall.MADVISE, memory.address(), memory.byteSize(), advice, 0, 0, 0);
+        } finally {
+            Reference.reachabilityFence(memory);
+        }
+    }
+
+    private static MemorySegment map(
+            Arena arena, String name, @Nullable Fd fd, long offset, long size, int flags)
+            throws ErrnoException {
+        int protection = LinuxAbi.PROT_READ() | LinuxAbi.PROT_WRITE();
+        long address =
+                Syscall.check(
+                        "mmap",
+                        name,
+                        Syscall.call(
+                                Syscall.MMAP,
+                                0,
+                                size,
+                                protection,
+                                flags,
+                                Fd.numberOrMinusOne(fd),
+                                offset));
+        return MemorySegment.ofAddress(address)
+                .reinterpret(size, arena, mapping -> unmap(mapping.address(), size));
+    }
+
+    private static void unmap(long address, long size) {
+        long result = Syscall.call(Syscall.MUNMAP, address, size, 0, 0, 0, 0);
+        if (result < 0) {
+            throw new IllegalStateException("munmap: " + Errno.name((int) -result));
+        }
+    }
+}
