@@ -40,11 +40,6 @@ public enum KvmKind {
         return this == VT_X || this == AMD_V;
     }
 
-    /// Whether this host is itself a virtual machine.
-    public static boolean isNested() throws IOException {
-        return flags(Path.of("/")).contains("hypervisor");
-    }
-
     private static List<String> flags(Path root) throws IOException {
         try (Stream<String> lines = Files.lines(root.resolve("proc/cpuinfo"))) {
             return lines.filter(line -> line.startsWith("flags"))
