@@ -1,0 +1,384 @@
+package org.kaval.memory;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
+import static java.nio.ByteOrder.LITTLE_ENDIAN;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.kaval.kvm.KvmVm;
+import org.kaval.linux.Errno;
+import org.kaval.linux.ErrnoException;
+import org.kaval.linux.Fd;
+import org.kaval.linux.HostUnsupportedException;
+import org.kaval.linux.Mmap;
+
+/// The RAM of one guest: several regions, below and above the hole that devices take.
+///
+/// Any thread. KVM uses the memory without the arena's knowledge: close the {@link KvmVm} that it
+/// is {@link #attach attached} to first.
+public final class GuestMemory implements AutoCloseable {
+    /// Little-endian, at any address.
+    public static final ValueLayout.OfShort LE16 = JAVA_SHORT_UNALIGNED.withOrder(LITTLE_ENDIAN);
+
+    /// Little-endian, at any address.
+    public static final ValueLayout.OfInt LE32 = JAVA_INT_UNALIGNED.withOrder(LITTLE_ENDIAN);
+
+    /// Little-endian, at any address.
+    public static final ValueLayout.OfLong LE64 = JAVA_LONG_UNALIGNED.withOrder(LITTLE_ENDIAN);
+
+    private static final VarHandle ALIGNED_LE16 = JAVA_SHORT.withOrder(LITTLE_ENDIAN).varHandle();
+
+    private final Arena arena = Arena.ofShared();
+    private final GuestRegion[] regions;
+    private @Nullable KvmVm vm; // guarded by this
+
+    private GuestMemory(List<GuestRange> sorted, Backing backing) throws IOException {
+        boolean done = false;
+        try {
+            List<GuestRegion> made =
+                    switch (backing) {
+                        case Backing.Anonymous(boolean huge) -> anonymous(arena, sorted, huge);
+                        case Backing.Memfd _ -> memfd(arena, sorted, false);
+                        case Backing.HugePages _ -> hugePages(arena, sorted);
+                        case Backing.PrivateFile file -> privateFile(arena, sorted, file);
+                    };
+            regions = made.toArray(GuestRegion[]::new);
+            done = true;
+        } finally {
+            if (!done) {
+                arena.close();
+            }
+        }
+    }
+
+    /// Allocates zeroed memory, or maps a file, at the given guest-physical addresses.
+    ///
+    /// @param ranges whole pages, disjoint
+    /// @throws HostUnsupportedException if the host has not enough of what `backing` asks for
+    public static GuestMemory allocate(List<GuestRange> ranges, Backing backing)
+            throws IOException {
+        List<GuestRange> sorted =
+                ranges.stream().sorted(Comparator.comparingLong(GuestRange::base)).toList();
+        checkDisjointPages(sorted);
+        return new GuestMemory(sorted, backing);
+    }
+
+    /// The ranges that are RAM, in ascending order.
+    public List<GuestRange> ranges() {
+        var ranges = new ArrayList<GuestRange>(regions.length);
+        for (GuestRegion region : regions) {
+            ranges.add(region.range());
+        }
+        return List.copyOf(ranges);
+    }
+
+    /// How much RAM there is, in bytes.
+    public long size() {
+        long size = 0;
+        for (GuestRegion region : regions) {
+            size += region.range().size();
+        }
+        return size;
+    }
+
+    /// Whether all of `[address, address + length)` is RAM.
+    public boolean holds(long address, long length) {
+        for (GuestRegion region : regions) {
+            if (region.holds(address, length)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// A view of `[address, address + length)`. Whoever writes through it says so with {@link
+    /// #markDirty} afterwards.
+    ///
+    /// @throws GuestFault if any byte of it is not RAM
+    public MemorySegment slice(long address, long length) {
+        return region(address, length).slice(address, length);
+    }
+
+    /// Notes that a device has written `[address, address + length)` through a {@link #slice};
+    /// costs nothing while nobody tracks.
+    public void markDirty(long address, long length) {
+        region(address, length).markWritten(address, length);
+    }
+
+    /// Reads one byte, unsigned.
+    public int readByte(long address) {
+        return Byte.toUnsignedInt(at(address, 1).get(JAVA_BYTE, 0));
+    }
+
+    /// Reads two bytes, unsigned.
+    public int readLe16(long address) {
+        return Short.toUnsignedInt(at(address, 2).get(LE16, 0));
+    }
+
+    /// Reads four bytes; {@link Integer#toUnsignedLong} makes them unsigned.
+    public int readLe32(long address) {
+        return at(address, 4).get(LE32, 0);
+    }
+
+    public long readLe64(long address) {
+        return at(address, 8).get(LE64, 0);
+    }
+
+    /// Reads two bytes, unsigned, such that what the guest wrote before them is seen after: for the
+    /// index of a ring.
+    ///
+    /// @param address a multiple of 2
+    public int acquireLe16(long address) {
+        return Short.toUnsignedInt((short) ALIGNED_LE16.getAcquire(at(address, 2), 0L));
+    }
+
+    /// Writes two bytes such that the guest, when it sees them, sees what was written before.
+    ///
+    /// @param address a multiple of 2
+    public void releaseLe16(long address, int value) {
+        GuestRegion region = region(address, 2);
+        ALIGNED_LE16.setRelease(region.slice(address, 2), 0L, (short) value);
+        region.markWritten(address, 2);
+    }
+
+    public void writeByte(long address, int value) {
+        GuestRegion region = region(address, 1);
+        region.slice(address, 1).set(JAVA_BYTE, 0, (byte) value);
+        region.markWritten(address, 1);
+    }
+
+    public void writeLe16(long address, int value) {
+        GuestRegion region = region(address, 2);
+        region.slice(address, 2).set(LE16, 0, (short) value);
+        region.markWritten(address, 2);
+    }
+
+    public void writeLe32(long address, int value) {
+        GuestRegion region = region(address, 4);
+        region.slice(address, 4).set(LE32, 0, value);
+        region.markWritten(address, 4);
+    }
+
+    public void writeLe64(long address, long value) {
+        GuestRegion region = region(address, 8);
+        region.slice(address, 8).set(LE64, 0, value);
+        region.markWritten(address, 8);
+    }
+
+    /// Fills `into` with what is at `address`.
+    public void read(long address, byte[] into) {
+        MemorySegment.copy(at(address, into.length), JAVA_BYTE, 0, into, 0, into.length);
+    }
+
+    /// Writes all of `bytes` at `address`.
+    public void write(long address, byte[] bytes) {
+        GuestRegion region = region(address, bytes.length);
+        MemorySegment target = region.slice(address, bytes.length);
+        MemorySegment.copy(bytes, 0, target, JAVA_BYTE, 0, bytes.length);
+        region.markWritten(address, bytes.length);
+    }
+
+    /// Gives all regions to `vm`, as slots 0, 1, … in ascending order. Once.
+    public synchronized void attach(KvmVm vm) throws ErrnoException {
+        if (this.vm != null) {
+            throw new IllegalStateException("the memory has a machine already");
+        }
+        mapAll(vm, 0);
+        this.vm = vm;
+    }
+
+    /// Begins to note which pages are written, by the guest and by devices.
+    public synchronized void startDirtyTracking() throws ErrnoException {
+        KvmVm attached = requireVm();
+        if (regions[0].written() != null) {
+            throw new IllegalStateException("dirty pages are tracked already");
+        }
+        for (GuestRegion region : regions) {
+            region.track(true);
+        }
+        mapAll(attached, KvmVm.LOG_DIRTY_PAGES);
+    }
+
+    /// Which pages have been written since the tracking began or since the last call.
+    public synchronized DirtyPages drainDirtyPages() throws ErrnoException {
+        KvmVm attached = requireVm();
+        var result = new ArrayList<DirtyPages.Region>(regions.length);
+        for (int slot = 0; slot < regions.length; slot++) {
+            DirtyBitmap written = regions[slot].written();
+            if (written == null) {
+                throw new IllegalStateException("nobody tracks dirty pages");
+            }
+            long[] words = guestWrites(attached, slot);
+            written.drainInto(words);
+            result.add(new DirtyPages.Region(regions[slot].range().base(), words));
+        }
+        return new DirtyPages(List.copyOf(result));
+    }
+
+    /// Ends the tracking; what was not drained is forgotten.
+    public synchronized void stopDirtyTracking() throws ErrnoException {
+        mapAll(requireVm(), 0);
+        for (GuestRegion region : regions) {
+            region.track(false);
+        }
+    }
+
+    /// Gives the memory back to the host. Later accesses throw {@link IllegalStateException}.
+    @Override
+    public void close() {
+        if (arena.scope().isAlive()) {
+            arena.close();
+        }
+    }
+
+    private MemorySegment at(long address, long length) {
+        return region(address, length).slice(address, length);
+    }
+
+    private GuestRegion region(long address, long length) {
+        for (GuestRegion region : regions) {
+            if (region.holds(address, length)) {
+                return region;
+            }
+        }
+        throw new GuestFault("no RAM at 0x%x+0x%x".formatted(address, length));
+    }
+
+    private KvmVm requireVm() {
+        if (vm == null) {
+            throw new IllegalStateException("the memory has no machine yet");
+        }
+        return vm;
+    }
+
+    private void mapAll(KvmVm target, int flags) throws ErrnoException {
+        for (int slot = 0; slot < regions.length; slot++) {
+            GuestRegion region = regions[slot];
+            target.setUserMemoryRegion(slot, flags, region.range().base(), region.bytes());
+        }
+    }
+
+    private long[] guestWrites(KvmVm attached, int slot) throws ErrnoException {
+        try (Arena confined = Arena.ofConfined()) {
+            int words = DirtyBitmap.words(regions[slot].range().size());
+            MemorySegment bitmap = confined.allocate(ValueLayout.JAVA_LONG, words);
+            attached.getDirtyLog(slot, bitmap);
+            return bitmap.toArray(ValueLayout.JAVA_LONG);
+        }
+    }
+
+    private static List<GuestRegion> anonymous(
+            Arena arena, List<GuestRange> ranges, boolean transparentHugePages)
+            throws ErrnoException {
+        var regions = new ArrayList<GuestRegion>(ranges.size());
+        for (GuestRange range : ranges) {
+            MemorySegment bytes = Mmap.anonymous(arena, range.size());
+            if (transparentHugePages) {
+                Mmap.adviseHugePages(bytes);
+            }
+            regions.add(region(range, bytes));
+        }
+        return regions;
+    }
+
+    private static List<GuestRegion> memfd(Arena arena, List<GuestRange> ranges, boolean hugePages)
+            throws ErrnoException {
+        var regions = new ArrayList<GuestRegion>(ranges.size());
+        for (GuestRange range : ranges) {
+            regions.add(region(range, Mmap.memfd(arena, "guest memory", range.size(), hugePages)));
+        }
+        return regions;
+    }
+
+    private static List<GuestRegion> hugePages(Arena arena, List<GuestRange> ranges)
+            throws IOException {
+        HostMemory host = HostMemory.read();
+        long pageSize = host.hugePageSize();
+        if (pageSize == 0) {
+            throw new HostUnsupportedException("the kernel has no huge pages");
+        }
+        long needed = 0;
+        for (GuestRange range : ranges) {
+            if (range.base() % pageSize != 0 || range.size() % pageSize != 0) {
+                throw new HostUnsupportedException(
+                        "memory in huge pages must be a multiple of %d KiB"
+                                .formatted(pageSize / 1024));
+            }
+            needed += range.size() / pageSize;
+        }
+        try {
+            return memfd(arena, ranges, true);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.ENOMEM) {
+                throw e;
+            }
+            throw new HostUnsupportedException(
+                    "%d huge pages of %d KiB are needed and %d are free; 'sudo sysctl vm.nr_hugepages=N' makes more"
+                            .formatted(needed, pageSize / 1024, host.freeHugePages()),
+                    e);
+        }
+    }
+
+    private static List<GuestRegion> privateFile(
+            Arena arena, List<GuestRange> ranges, Backing.PrivateFile backing) throws IOException {
+        long needed = 0;
+        for (GuestRange range : ranges) {
+            needed = Math.addExact(needed, range.size());
+        }
+        long length = Files.size(backing.file());
+        if (backing.offset() % Mmap.PAGE_SIZE != 0) {
+            throw new IOException(
+                    "%s: offset 0x%x is not a multiple of the page size"
+                            .formatted(backing.file(), backing.offset()));
+        }
+        if (!Files.isRegularFile(backing.file())) {
+            throw new IOException(backing.file() + ": not a regular file");
+        }
+        // a page behind the end of the file would be a SIGBUS for whoever touches it
+        if (backing.offset() < 0 || backing.offset() > length - needed) {
+            throw new IOException(
+                    "%s: 0x%x bytes are needed from offset 0x%x on, and it has 0x%x in all"
+                            .formatted(backing.file(), needed, backing.offset(), length));
+        }
+        var regions = new ArrayList<GuestRegion>(ranges.size());
+        long offset = backing.offset();
+        try (Fd file = Fd.open(backing.file(), Fd.Access.READ)) {
+            for (GuestRange range : ranges) {
+                regions.add(region(range, Mmap.privateFile(arena, file, offset, range.size())));
+                offset += range.size();
+            }
+        }
+        return regions;
+    }
+
+    /// A crash of this process must not write the guest's memory, which may hold secrets, to disk.
+    private static GuestRegion region(GuestRange range, MemorySegment bytes) throws ErrnoException {
+        Mmap.adviseDontDump(bytes);
+        return new GuestRegion(range, bytes);
+    }
+
+    private static void checkDisjointPages(List<GuestRange> sorted) {
+        GuestRange previous = null;
+        for (GuestRange range : sorted) {
+            if (range.base() % Mmap.PAGE_SIZE != 0 || range.size() % Mmap.PAGE_SIZE != 0) {
+                throw new IllegalArgumentException("not whole pages: " + range);
+            }
+            if (previous != null && previous.overlaps(range)) {
+                throw new IllegalArgumentException(previous + " overlaps " + range);
+            }
+            previous = range;
+        }
+    }
+}
