@@ -1,0 +1,106 @@
+package org.kaval.vcpu;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import org.kaval.kvm.CpuidEntry;
+import org.kaval.kvm.KvmMsr;
+import org.kaval.kvm.KvmVcpu;
+import org.kaval.kvm.KvmVcpuState;
+
+/// All of a vCPU that a guest can see, for a snapshot: what is read from one and written to another
+/// makes the guest go on there.
+///
+/// @param parts the structures of fixed size
+/// @param xsave floating-point and vector registers
+/// @param msrs all that the kernel says belong to the state
+/// @param cpuid what the guest was told about its processor
+public record VcpuState(
+        Map<KvmVcpuState, byte[]> parts,
+        XsaveArea xsave,
+        List<KvmMsr> msrs,
+        List<CpuidEntry> cpuid) {
+    /// IA32_TSC_DEADLINE: armed only once the APIC and the TSC are what they were.
+    private static final int TSC_DEADLINE = 0x6e0;
+
+    public VcpuState {
+        parts = Map.copyOf(parts);
+        msrs = List.copyOf(msrs);
+        cpuid = List.copyOf(cpuid);
+    }
+
+    /// The bytes of the XSAVE area, which is as large as the processor's features make it.
+    public static final class XsaveArea {
+        private final byte[] bytes;
+
+        public XsaveArea(byte[] bytes) {
+            this.bytes = bytes.clone();
+        }
+
+        public byte[] bytes() {
+            return bytes.clone();
+        }
+
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof XsaveArea area && Arrays.equals(bytes, area.bytes);
+        }
+
+        @Override
+        public int hashCode() {
+            return Arrays.hashCode(bytes);
+        }
+    }
+
+    /// Reads the state; on the vCPU's thread, while it is paused.
+    ///
+    /// @param xsaveSize what {@link org.kaval.kvm.Capability#XSAVE2} is worth for the machine
+    /// @param msrIndices from {@link org.kaval.kvm.Kvm#msrIndexList}
+    public static VcpuState read(KvmVcpu vcpu, int xsaveSize, List<Integer> msrIndices)
+            throws IOException {
+        var parts = new EnumMap<KvmVcpuState, byte[]>(KvmVcpuState.class);
+        // MP_STATE is the first: reading it takes in an INIT or SIPI that is on its way
+        for (KvmVcpuState part : KvmVcpuState.values()) {
+            parts.put(part, vcpu.getState(part));
+        }
+        return new VcpuState(
+                parts,
+                new XsaveArea(vcpu.getXsave(xsaveSize)),
+                vcpu.getMsrs(msrIndices),
+                vcpu.getCpuid());
+    }
+
+    /// Writes the state to a vCPU that has not run yet; on its thread.
+    ///
+    /// @throws IOException if the kernel refused a part, or an MSR that the other host had
+    public void write(KvmVcpu vcpu, int xsaveSize) throws IOException {
+        vcpu.setCpuid(cpuid);
+        write(vcpu, KvmVcpuState.MP_STATE);
+        write(vcpu, KvmVcpuState.REGS);
+        write(vcpu, KvmVcpuState.SREGS2);
+        write(vcpu, KvmVcpuState.XCRS); // says which parts of the XSAVE area mean something
+        vcpu.setXsave(xsaveSize, xsave.bytes);
+        write(vcpu, KvmVcpuState.DEBUGREGS);
+        write(vcpu, KvmVcpuState.LAPIC); // in the mode that SREGS2's APIC base says
+        writeMsrs(vcpu, msrs.stream().filter(msr -> msr.index() != TSC_DEADLINE).toList());
+        writeMsrs(vcpu, msrs.stream().filter(msr -> msr.index() == TSC_DEADLINE).toList());
+        write(vcpu, KvmVcpuState.VCPU_EVENTS); // last: other parts may clear what is pending
+    }
+
+    private void write(KvmVcpu vcpu, KvmVcpuState part) throws IOException {
+        byte[] bytes = parts.get(part);
+        if (bytes == null) {
+            throw new IOException("the state has no " + part);
+        }
+        vcpu.setState(part, bytes);
+    }
+
+    private static void writeMsrs(KvmVcpu vcpu, List<KvmMsr> values) throws IOException {
+        List<KvmMsr> refused = vcpu.setMsrs(values);
+        if (!refused.isEmpty()) {
+            throw new IOException("this host refuses " + refused);
+        }
+    }
+}
