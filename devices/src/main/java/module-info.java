@@ -1,0 +1,8 @@
+/// The device model: the bus, interrupt lines, the event loop, and the devices.
+module org.kaval.devices {
+    requires transitive org.kaval.memory;
+    requires static transitive org.jspecify;
+
+    exports org.kaval.devices;
+    exports org.kaval.devices.platform;
+}

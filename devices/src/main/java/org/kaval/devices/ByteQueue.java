@@ -1,0 +1,86 @@
+package org.kaval.devices;
+
+/// Bytes on their way between a guest and the host, at most so many. Any thread.
+public final class ByteQueue {
+    private final byte[] ring;
+    private int head; // the next byte to take
+    private int size;
+    private boolean closed;
+
+    /// @param capacity in bytes
+    public ByteQueue(int capacity) {
+        ring = new byte[capacity];
+    }
+
+    /// Adds one byte; allocates nothing.
+    ///
+    /// @return false if it is full, or closed
+    public synchronized boolean offer(byte value) {
+        if (closed || size == ring.length) {
+            return false;
+        }
+        ring[(head + size) % ring.length] = value;
+        size++;
+        if (size == 1) {
+            notifyAll();
+        }
+        return true;
+    }
+
+    /// Adds as many of `bytes[from, to)` as there is room for.
+    ///
+    /// @return how many
+    public synchronized int offer(byte[] bytes, int from, int to) {
+        int count = 0;
+        while (from + count < to && offer(bytes[from + count])) {
+            count++;
+        }
+        return count;
+    }
+
+    /// Takes one byte, unsigned; -1 if there is none.
+    public synchronized int poll() {
+        if (size == 0) {
+            return -1;
+        }
+        byte value = ring[head];
+        head = (head + 1) % ring.length;
+        size--;
+        return Byte.toUnsignedInt(value);
+    }
+
+    /// Waits for bytes and takes as many as fit into `into`.
+    ///
+    /// @return how many; 0 if it is closed and empty
+    public synchronized int take(byte[] into) throws InterruptedException {
+        while (size == 0 && !closed) {
+            wait();
+        }
+        int count = Math.min(size, into.length);
+        int first = Math.min(count, ring.length - head);
+        System.arraycopy(ring, head, into, 0, first);
+        System.arraycopy(ring, 0, into, first, count - first);
+        head = (head + count) % ring.length;
+        size -= count;
+        return count;
+    }
+
+    public synchronized boolean isFull() {
+        return size == ring.length;
+    }
+
+    public synchronized boolean isEmpty() {
+        return size == 0;
+    }
+
+    /// How many more bytes fit.
+    public synchronized int room() {
+        return ring.length - size;
+    }
+
+    /// Takes no more bytes; what is in it can still be taken.
+    public synchronized void close() {
+        closed = true;
+        notifyAll();
+    }
+}

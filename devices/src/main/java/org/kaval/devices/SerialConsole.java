@@ -1,0 +1,237 @@
+package org.kaval.devices;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.time.Duration;
+import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
+import org.kaval.linux.Epoll;
+import org.kaval.linux.Errno;
+import org.kaval.linux.ErrnoException;
+import org.kaval.linux.Fd;
+
+/// Wires a UART to the host: output to a stream, input from whoever calls {@link #type} or from a
+/// descriptor.
+///
+/// Both ways are bounded and neither blocks a vCPU. Output waits for its reader in a queue that a
+/// thread of its own empties, as a stream may block; while the queue is full the UART tells the
+/// guest that it is busy, so nothing is lost unless the guest does not look. Input waits in a queue
+/// until the guest reads it, and while that is full no more is read from the descriptor.
+public final class SerialConsole implements SerialPort, AutoCloseable {
+    /// Some seconds of output for a reader that has stopped.
+    private static final int OUTPUT_CAPACITY = 64 << 10;
+
+    private static final int INPUT_CAPACITY = 4 << 10;
+    private static final Duration DRAIN_LIMIT = Duration.ofSeconds(10);
+    private static final Logger LOG = System.getLogger(SerialConsole.class.getName());
+
+    private final String name;
+    private final OutputStream sink;
+    private final ByteQueue output = new ByteQueue(OUTPUT_CAPACITY);
+    private final ByteQueue input = new ByteQueue(INPUT_CAPACITY);
+    private final LongAdder lost = new LongAdder();
+    private final Thread writer;
+    private volatile Runnable onChange = () -> {};
+    private volatile Runnable onInputRoom = () -> {};
+    private volatile boolean readerWaits; // for room in the input queue
+    private volatile boolean discarding; // the sink has failed: output goes nowhere
+
+    /// @param name of the thread and in messages: `serial0`
+    /// @param sink is written and flushed by one thread; it stays the caller's
+    public SerialConsole(String name, OutputStream sink) {
+        this.name = name;
+        this.sink = sink;
+        this.writer = Thread.ofPlatform().name(name + "-out").daemon().start(this::write);
+    }
+
+    /// Says whom to tell that input has come or that there is room for output again: the UART.
+    public void connect(Runnable uart) {
+        onChange = uart;
+    }
+
+    /// Gives the guest input, as if it had been typed.
+    ///
+    /// @return how many of `bytes[from, to)` there was room for
+    public int type(byte[] bytes, int from, int to) {
+        int taken = input.offer(bytes, from, to);
+        if (taken > 0) {
+            onChange.run();
+        }
+        return taken;
+    }
+
+    /// Reads input from `fd`, on the loop's thread, until it ends. The descriptor stays the
+    /// caller's, and is the only source of input then: {@link #type} is not called.
+    public void readFrom(Fd fd, EventLoop loop) {
+        loop.execute(() -> new Reader(fd, loop).start());
+    }
+
+    /// How many bytes of output were lost, since the guest wrote them in spite of being told to
+    /// wait or since the sink failed.
+    public long lostBytes() {
+        return lost.sum();
+    }
+
+    @Override
+    public boolean canSend() {
+        return discarding || !output.isFull();
+    }
+
+    @Override
+    public boolean send(byte value) {
+        boolean taken = !discarding && output.offer(value);
+        if (!taken) {
+            lost.increment();
+        }
+        return taken || discarding;
+    }
+
+    @Override
+    public int receive() {
+        int value = input.poll();
+        if (value >= 0 && readerWaits) {
+            readerWaits = false;
+            onInputRoom.run();
+        }
+        return value;
+    }
+
+    /// Writes what is left, for 10 s at most, and ends the thread.
+    @Override
+    public void close() {
+        output.close();
+        try {
+            if (!writer.join(DRAIN_LIMIT)) {
+                LOG.log(Level.WARNING, "{0}: the reader of the output does not read", name);
+                writer.interrupt();
+            }
+        } catch (InterruptedException e) {
+            writer.interrupt();
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void write() {
+        byte[] buffer = new byte[OUTPUT_CAPACITY];
+        int unwritten = 0;
+        boolean done = false;
+        try {
+            for (int count = output.take(buffer); count > 0; count = output.take(buffer)) {
+                unwritten = count;
+                onChange.run();
+                sink.write(buffer, 0, count);
+                sink.flush();
+                unwritten = 0;
+            }
+            done = true;
+        } catch (IOException e) {
+            // whoever reads may go away at any time: that is worth one line, and the guest goes on
+            LOG.log(Level.WARNING, "{0}: output is discarded: {1}", name, e.getMessage());
+        } catch (InterruptedException e) {
+            LOG.log(Level.DEBUG, "{0}: given up", name);
+        } finally {
+            if (!done) {
+                discard(unwritten);
+            }
+        }
+    }
+
+    private void discard(int unwritten) {
+        discarding = true;
+        lost.add(unwritten);
+        while (output.poll() >= 0) {
+            lost.increment();
+        }
+        onChange.run();
+    }
+
+    /// Moves bytes from a descriptor to the input queue, as fast as the guest takes them. Confined
+    /// to the loop's thread.
+    private final class Reader {
+        private final Fd fd;
+        private final EventLoop loop;
+        private EventLoop.@Nullable Registration registration;
+
+        Reader(Fd fd, EventLoop loop) {
+            this.fd = fd;
+            this.loop = loop;
+        }
+
+        void start() {
+            onInputRoom = () -> loop.execute(this::resume);
+            resume();
+        }
+
+        private void resume() {
+            try {
+                if (registration == null) {
+                    registration = loop.register(fd, Epoll.IN, _ -> readOnce());
+                }
+            } catch (ErrnoException e) {
+                if (e.errno() != Errno.EPERM) {
+                    LOG.log(Level.WARNING, "{0}: no input: {1}", name, e.getMessage());
+                    return;
+                }
+                readWholeFile(); // a regular file is always ready, and epoll does not take it
+            }
+        }
+
+        /// Whether the queue is full; {@link #resume} is called when it no longer is.
+        private boolean mustWait() {
+            if (input.room() > 0) {
+                return false;
+            }
+            readerWaits = true;
+            if (input.room() > 0) { // the guest read some in between, and may not have seen that
+                readerWaits = false;
+                return false;
+            }
+            return true;
+        }
+
+        private void readOnce() throws ErrnoException {
+            if (mustWait()) {
+                // not watched at all: the end of a pipe would be reported for as long as we wait
+                cancel();
+                return;
+            }
+            byte[] bytes = new byte[input.room()];
+            int count = fd.read(bytes);
+            if (count > 0) {
+                type(bytes, 0, count);
+            } else if (count == 0) {
+                end();
+            }
+        }
+
+        private void readWholeFile() {
+            try {
+                while (!mustWait()) {
+                    byte[] bytes = new byte[input.room()];
+                    int count = fd.read(bytes);
+                    if (count <= 0) {
+                        end();
+                        return;
+                    }
+                    type(bytes, 0, count);
+                }
+            } catch (ErrnoException e) {
+                LOG.log(Level.WARNING, "{0}: {1}", name, e.getMessage());
+            }
+        }
+
+        private void cancel() {
+            if (registration != null) {
+                registration.cancel();
+                registration = null;
+            }
+        }
+
+        private void end() {
+            cancel();
+            onInputRoom = () -> {};
+        }
+    }
+}

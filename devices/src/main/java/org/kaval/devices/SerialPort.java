@@ -1,0 +1,17 @@
+package org.kaval.devices;
+
+/// What a UART is wired to: where its output goes and where its input comes from.
+///
+/// The methods are called by the UART under its lock; they do not block and allocate nothing.
+public interface SerialPort {
+    /// Whether {@link #send} would take a byte.
+    boolean canSend();
+
+    /// Sends a byte.
+    ///
+    /// @return false if there was no room, and the byte is lost
+    boolean send(byte value);
+
+    /// The next byte received, unsigned; -1 if there is none.
+    int receive();
+}
