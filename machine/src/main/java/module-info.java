@@ -1,0 +1,9 @@
+/// Puts a machine together and runs it: the embeddable API.
+module org.kaval.machine {
+    requires transitive org.kaval.devices;
+    requires transitive org.kaval.vcpu;
+    requires static transitive org.jspecify;
+
+    exports org.kaval.machine;
+    exports org.kaval.machine.boot;
+}

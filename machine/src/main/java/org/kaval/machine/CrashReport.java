@@ -1,0 +1,51 @@
+package org.kaval.machine;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.OptionalLong;
+import org.kaval.kvm.KvmRegs;
+import org.kaval.kvm.KvmSregs;
+import org.kaval.kvm.KvmVcpu;
+import org.kaval.memory.GuestMemory;
+import org.kaval.vcpu.ExitStatistics;
+
+/// What is known about a vCPU that cannot go on.
+final class CrashReport {
+    private static final int CODE_BYTES = 16;
+    private static final long PAGE_MASK = 0xfff;
+
+    private CrashReport() {}
+
+    /// Registers, the bytes at RIP, and the last exits, a line each; on the vCPU's thread.
+    static List<String> of(KvmVcpu vcpu, GuestMemory memory, ExitStatistics statistics)
+            throws IOException {
+        var regs = new KvmRegs();
+        vcpu.getRegs(regs);
+        var sregs = new KvmSregs();
+        vcpu.getSregs(sregs);
+        var lines = new ArrayList<String>();
+        regs.toString().lines().forEach(lines::add);
+        sregs.toString().lines().forEach(lines::add);
+        lines.add("code at RIP: " + code(vcpu, memory, sregs.cs().base() + regs.rip()));
+        statistics.recent().forEach(exit -> lines.add("exit: " + exit));
+        return lines;
+    }
+
+    private static String code(KvmVcpu vcpu, GuestMemory memory, long linear) throws IOException {
+        OptionalLong physical = vcpu.translate(linear);
+        if (physical.isEmpty()) {
+            return "not mapped";
+        }
+        long address = physical.getAsLong();
+        // the next page may be anywhere, or nowhere
+        int length = (int) Math.min(CODE_BYTES, PAGE_MASK + 1 - (address & PAGE_MASK));
+        if (!memory.holds(address, length)) {
+            return "not in RAM";
+        }
+        byte[] bytes = new byte[length];
+        memory.read(address, bytes);
+        return HexFormat.ofDelimiter(" ").formatHex(bytes);
+    }
+}

@@ -1,0 +1,224 @@
+package org.kaval.machine;
+
+import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Bus;
+import org.kaval.devices.EventLoop;
+import org.kaval.devices.InterruptLine;
+import org.kaval.devices.IrqfdLine;
+import org.kaval.kvm.Capability;
+import org.kaval.kvm.KvmExit;
+import org.kaval.kvm.KvmVm;
+import org.kaval.linux.ErrnoException;
+import org.kaval.memory.GuestMemory;
+import org.kaval.vcpu.ExitHandler;
+import org.kaval.vcpu.Vcpu;
+import org.kaval.vcpu.VcpuExit;
+
+/// The parts of a machine, and the seam between its vCPUs and its devices.
+///
+/// Built by one thread. As an {@link ExitHandler} it is called on the vCPUs' threads; {@link #end}
+/// may be called by any.
+final class Machine implements MachineContext, ExitHandler, AutoCloseable {
+    private static final Logger LOG = System.getLogger(Machine.class.getName());
+
+    private final KvmVm vm;
+    private final GuestMemory memory;
+    private final Bus ports = new Bus("port");
+    private final Bus mmio = new Bus("mmio");
+    private final CompletableFuture<VmOutcome> outcome = new CompletableFuture<>();
+    private final Deque<Closing> closings = new ArrayDeque<>();
+    private volatile List<Vcpu> vcpus = List.of();
+    private @Nullable EventLoop eventLoop;
+
+    /// Takes over `vm` and `memory`.
+    Machine(KvmVm vm, GuestMemory memory) {
+        this.vm = vm;
+        this.memory = memory;
+    }
+
+    /// Gives the machine its interrupt controllers, its timer and its RAM.
+    void setUp() throws ErrnoException {
+        if (vm.check(Capability.SET_TSS_ADDR) > 0) {
+            vm.setTssAddress(AddressMap.VTX_TASK_STATE);
+        }
+        if (vm.check(Capability.SET_IDENTITY_MAP_ADDR) > 0) {
+            vm.setIdentityMapAddress(AddressMap.VTX_IDENTITY_MAP);
+        }
+        vm.createIrqchip();
+        vm.createPit();
+        memory.attach(vm);
+    }
+
+    /// Makes a vCPU, which is paused.
+    Vcpu addVcpu(int index, int apicId) throws IOException {
+        Vcpu vcpu = Vcpu.start(index, vm.createVcpu(apicId), this);
+        var all = new ArrayList<>(vcpus);
+        all.add(vcpu);
+        vcpus = List.copyOf(all);
+        return vcpu;
+    }
+
+    List<Vcpu> vcpus() {
+        return vcpus;
+    }
+
+    CompletableFuture<VmOutcome> outcome() {
+        return outcome;
+    }
+
+    @Override
+    public Bus ports() {
+        return ports;
+    }
+
+    @Override
+    public Bus mmio() {
+        return mmio;
+    }
+
+    @Override
+    public GuestMemory memory() {
+        return memory;
+    }
+
+    @Override
+    public InterruptLine interruptLine(int gsi) throws ErrnoException {
+        IrqfdLine line = IrqfdLine.open(vm, gsi);
+        onClose(line::close);
+        return line;
+    }
+
+    @Override
+    public EventLoop eventLoop() throws ErrnoException {
+        EventLoop loop = eventLoop;
+        if (loop == null) {
+            loop = EventLoop.start("event-loop", this::broken);
+            eventLoop = loop;
+        }
+        return loop;
+    }
+
+    @Override
+    public void onClose(Closing resource) {
+        closings.push(resource);
+    }
+
+    @Override
+    public void end(VmOutcome how) {
+        outcome.complete(how);
+        vcpus.forEach(Vcpu::requestStop);
+    }
+
+    @Override
+    public int portRead(int port, int size) {
+        return (int) ports.read(port, size);
+    }
+
+    @Override
+    public void portWrite(int port, int size, int value) {
+        ports.write(port, size, Integer.toUnsignedLong(value));
+    }
+
+    @Override
+    public long mmioRead(long address, int size) {
+        return mmio.read(address, size);
+    }
+
+    @Override
+    public void mmioWrite(long address, int size, long value) {
+        mmio.write(address, size, value);
+    }
+
+    @Override
+    public boolean exited(Vcpu vcpu, VcpuExit exit) {
+        VmOutcome how =
+                switch (exit) {
+                    case VcpuExit.SystemEvent(int type, _)
+                            when type == KvmExit.SYSTEM_EVENT_SHUTDOWN ->
+                            new VmOutcome.PoweredOff();
+                    case VcpuExit.SystemEvent(int type, _)
+                            when type == KvmExit.SYSTEM_EVENT_RESET ->
+                            new VmOutcome.Rebooted();
+                    case VcpuExit.SystemEvent _,
+                            VcpuExit.Halted _,
+                            VcpuExit.Shutdown _,
+                            VcpuExit.KvmInternalError _,
+                            VcpuExit.FailedEntry _,
+                            VcpuExit.Debug _,
+                            VcpuExit.RunFailed _,
+                            VcpuExit.Other _ ->
+                            new VmOutcome.Crashed(
+                                    vcpu.index(), exit.toString(), crashDetails(vcpu));
+                };
+        end(how);
+        return false;
+    }
+
+    @Override
+    public void broken(Vcpu vcpu, Throwable bug) {
+        LOG.log(
+                Level.ERROR,
+                "vcpu {0} failed\n{1}",
+                vcpu.index(),
+                String.join("\n", crashDetails(vcpu)));
+        broken(bug);
+    }
+
+    private void broken(Throwable bug) {
+        outcome.completeExceptionally(bug);
+        vcpus.forEach(Vcpu::requestStop);
+    }
+
+    /// Stops the vCPUs and waits for their threads.
+    void stopVcpus() {
+        vcpus.forEach(Vcpu::requestStop);
+        boolean interrupted = false;
+        for (Vcpu vcpu : vcpus) {
+            boolean joined = false;
+            while (!joined) {
+                try {
+                    vcpu.join();
+                    joined = true;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /// Gives everything back: first what can still call, then what it calls, the memory last. Once.
+    @Override
+    public void close() {
+        stopVcpus();
+        if (eventLoop != null) {
+            eventLoop.close();
+        }
+        while (!closings.isEmpty()) {
+            closings.pop().close();
+        }
+        vm.close();
+        memory.close();
+    }
+
+    private List<String> crashDetails(Vcpu vcpu) {
+        try {
+            return vcpu.call(kvm -> CrashReport.of(kvm, memory, vcpu.statistics()));
+        } catch (IOException e) {
+            return List.of("its state cannot be read: " + e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return List.of();
+        }
+    }
+}

@@ -1,0 +1,176 @@
+package org.kaval.machine;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.kaval.devices.SerialConsole;
+import org.kaval.memory.GuestMemory;
+import org.kaval.vcpu.Vcpu;
+
+/// A virtual machine.
+///
+/// ```
+///   build ──▶ created ──start──▶ running ◀──pause, resume──▶ paused
+///                                   │ the guest ends, stop, a time limit
+///                                   ▼
+///                                 ended ──close──▶ closed
+/// ```
+///
+/// Any thread. A machine has a thread per vCPU (`vcpu-N`), one for its serial output
+/// (`serial0-out`), and an event loop where it has serial input. They are daemon threads and end
+/// with {@link #close}.
+public final class Vm implements AutoCloseable {
+    private enum State {
+        CREATED,
+        RUNNING,
+        PAUSED,
+        CLOSED
+    }
+
+    private final Machine machine;
+    private final SerialConsole console;
+    private State state = State.CREATED; // guarded by this
+
+    Vm(Machine machine, SerialConsole console) {
+        this.machine = machine;
+        this.console = console;
+    }
+
+    /// Begins the description of a machine.
+    public static VmBuilder builder() {
+        return new VmBuilder();
+    }
+
+    /// Lets the guest run for the first time.
+    ///
+    /// @throws IllegalStateException if it has been started, or closed
+    public synchronized void start() {
+        require(State.CREATED, "start");
+        state = State.RUNNING;
+        machine.vcpus().forEach(Vcpu::resume);
+    }
+
+    /// Stops all vCPUs between two instructions each; returns when they stand still. The guest's
+    /// memory can be read then, and nothing but devices changes it.
+    ///
+    /// @throws IllegalStateException if it does not run
+    public synchronized void pause() throws InterruptedException {
+        require(State.RUNNING, "pause");
+        if (machine.outcome().isDone()) {
+            throw new IllegalStateException("cannot pause: the guest has ended");
+        }
+        state = State.PAUSED;
+        machine.vcpus().forEach(Vcpu::requestPause);
+        for (Vcpu vcpu : machine.vcpus()) {
+            vcpu.pause();
+        }
+    }
+
+    /// Lets the guest go on.
+    ///
+    /// @throws IllegalStateException if it is not paused
+    public synchronized void resume() {
+        require(State.PAUSED, "resume");
+        state = State.RUNNING;
+        machine.vcpus().forEach(Vcpu::resume);
+    }
+
+    /// Ends the guest at once, as if its power were cut; returns when its vCPUs have stopped. Does
+    /// nothing if it has ended. Not for a device, which is called by a vCPU and would wait for it:
+    /// it has {@link MachineContext#end}.
+    public void stop() {
+        machine.end(new VmOutcome.Stopped());
+        finish();
+    }
+
+    /// Waits until the guest has ended and its output has been written.
+    ///
+    /// @throws IllegalStateException if a bug of this program ended it, which is the cause
+    public VmOutcome awaitExit() throws InterruptedException {
+        try {
+            VmOutcome outcome = machine.outcome().get();
+            finish();
+            return outcome;
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("a device or a vCPU failed", e.getCause());
+        }
+    }
+
+    /// Waits until the guest has ended, and ends it when `limit` has passed.
+    ///
+    /// @return {@link VmOutcome.TimedOut} if the limit was what ended it
+    /// @throws IllegalStateException if a bug of this program ended it, which is the cause
+    public VmOutcome awaitExit(Duration limit) throws InterruptedException {
+        try {
+            machine.outcome().get(TimeUnit.NANOSECONDS.convert(limit), TimeUnit.NANOSECONDS);
+        } catch (TimeoutException e) {
+            machine.end(new VmOutcome.TimedOut());
+        } catch (ExecutionException e) {
+            // awaitExit reports it
+        }
+        return awaitExit();
+    }
+
+    /// How the guest ended; empty while it has not.
+    public Optional<VmOutcome> outcome() {
+        return machine.outcome().isCompletedExceptionally()
+                ? Optional.empty()
+                : Optional.ofNullable(machine.outcome().getNow(null));
+    }
+
+    /// Gives the guest input on its first serial port, as if it had been typed.
+    ///
+    /// @return how many of the bytes there was room for; the guest has to read some before more fit
+    public int typeSerial(byte[] bytes) {
+        return console.type(bytes, 0, bytes.length);
+    }
+
+    /// The guest's RAM. While the guest runs, it changes under the reader.
+    public GuestMemory memory() {
+        return machine.memory();
+    }
+
+    /// The vCPUs, for their statistics and, while the machine is paused, their registers.
+    public List<Vcpu> vcpus() {
+        return machine.vcpus();
+    }
+
+    /// How often vCPUs left the guest, by the kernel's name of the reason.
+    public Map<String, Long> exitCounts() {
+        var sum = new TreeMap<String, Long>();
+        for (Vcpu vcpu : machine.vcpus()) {
+            vcpu.statistics()
+                    .counts()
+                    .forEach((reason, count) -> sum.merge(reason, count, Long::sum));
+        }
+        return sum;
+    }
+
+    /// Stops the guest if it runs, and gives everything back.
+    @Override
+    public synchronized void close() {
+        if (state != State.CLOSED) {
+            state = State.CLOSED;
+            machine.end(new VmOutcome.Stopped());
+            machine.close();
+        }
+    }
+
+    /// What the guest has written goes out before whoever waits for the end hears of it.
+    private void finish() {
+        machine.stopVcpus();
+        console.close();
+    }
+
+    private void require(State required, String operation) {
+        if (state != required) {
+            throw new IllegalStateException(
+                    "cannot %s: the machine is %s".formatted(operation, state));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+package org.kaval.machine;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.io.OutputStream;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
+import org.kaval.devices.SerialConsole;
+import org.kaval.devices.platform.AcpiPm1Control;
+import org.kaval.devices.platform.DebugExit;
+import org.kaval.devices.platform.Uart16550;
+import org.kaval.kvm.Capability;
+import org.kaval.kvm.CpuidEntry;
+import org.kaval.kvm.Kvm;
+import org.kaval.kvm.KvmVm;
+import org.kaval.linux.ErrnoException;
+import org.kaval.linux.Fd;
+import org.kaval.linux.HostUnsupportedException;
+import org.kaval.linux.Mmap;
+import org.kaval.machine.boot.BootSource;
+import org.kaval.memory.Backing;
+import org.kaval.memory.GuestMemory;
+import org.kaval.memory.HostMemory;
+import org.kaval.vcpu.CpuidModel;
+import org.kaval.vcpu.EntryState;
+import org.kaval.vcpu.Topology;
+import org.kaval.vcpu.Vcpu;
+
+/// Describes a machine and builds it. One thread; a builder builds one machine.
+public final class VmBuilder {
+    private static final long MIN_MEMORY = 1L << 20;
+
+    /// What the architecture map and KVM allow: 46 bits of guest-physical addresses.
+    private static final long MAX_MEMORY = 1L << 45;
+
+    private Topology topology = Topology.ofCores(1);
+    private long memoryBytes = 128L << 20;
+    private Backing backing = Backing.anonymous();
+    private @Nullable BootSource bootSource;
+    private OutputStream serialOutput = OutputStream.nullOutputStream();
+    private @Nullable Fd serialInput;
+    private Path kvmDevice = Kvm.DEVICE;
+    private final List<DeviceFactory> devices = new ArrayList<>();
+
+    VmBuilder() {}
+
+    /// One socket with `count` cores; 1 unless said otherwise.
+    ///
+    /// @param count 1 to {@link Topology#MAX_VCPUS}, and no more than the host's KVM allows
+    public VmBuilder cpus(int count) {
+        return cpus(1, count, 1);
+    }
+
+    /// How the vCPUs are arranged.
+    ///
+    /// @param cores per socket
+    /// @param threads per core
+    public VmBuilder cpus(int sockets, int cores, int threads) {
+        try {
+            topology = new Topology(sockets, cores, threads);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException("cpus", String.valueOf(e.getMessage()));
+        }
+        return this;
+    }
+
+    /// How much RAM; 128 MiB unless said otherwise. The host commits what the guest touches.
+    ///
+    /// @param bytes whole pages of 4 KiB, 1 MiB at least
+    public VmBuilder memory(long bytes) {
+        if (bytes < MIN_MEMORY || bytes > MAX_MEMORY) {
+            throw new ConfigException(
+                    "memory",
+                    "%d bytes; from %d MiB to %d TiB is possible"
+                            .formatted(bytes, MIN_MEMORY >> 20, MAX_MEMORY >> 40));
+        }
+        if (bytes % Mmap.PAGE_SIZE != 0) {
+            throw new ConfigException(
+                    "memory", "%d bytes are not a whole number of 4 KiB pages".formatted(bytes));
+        }
+        memoryBytes = bytes;
+        return this;
+    }
+
+    /// What the RAM is made of; anonymous memory unless said otherwise.
+    public VmBuilder memoryBacking(Backing newBacking) {
+        backing = newBacking;
+        return this;
+    }
+
+    /// What is booted; it has to be said.
+    public VmBuilder boot(BootSource source) {
+        bootSource = source;
+        return this;
+    }
+
+    /// Where the output of the first serial port goes, nowhere unless said otherwise. The stream
+    /// stays the caller's; one thread writes to it, and it may block.
+    public VmBuilder serialOutput(OutputStream sink) {
+        serialOutput = sink;
+        return this;
+    }
+
+    /// Where the input of the first serial port comes from; {@link Vm#typeSerial} is not used then.
+    /// The descriptor stays the caller's, who closes it after the machine.
+    public VmBuilder serialInput(Fd source) {
+        serialInput = source;
+        return this;
+    }
+
+    /// Adds a device of the caller's own.
+    public VmBuilder device(DeviceFactory factory) {
+        devices.add(factory);
+        return this;
+    }
+
+    /// Where KVM is; {@link Kvm#DEVICE} unless said otherwise.
+    public VmBuilder kvmDevice(Path device) {
+        kvmDevice = device;
+        return this;
+    }
+
+    /// Builds the machine, ready to {@link Vm#start}.
+    ///
+    /// @throws ConfigException if a setting makes no sense
+    /// @throws HostUnsupportedException if the host cannot do it
+    /// @throws IOException if the host refused something, or what is to be booted cannot be read
+    public Vm build() throws IOException {
+        BootSource source = bootSource;
+        if (source == null) {
+            throw new ConfigException("boot", "nothing to boot");
+        }
+        checkHostMemory();
+        try (Kvm kvm = Kvm.open(kvmDevice)) {
+            checkCapabilities(kvm);
+            Machine machine = open(kvm);
+            boolean built = false;
+            try {
+                SerialConsole console = attachDevices(machine);
+                createVcpus(kvm, machine);
+                machine.vcpus().getFirst().call(entry(source, machine));
+                built = true;
+                return new Vm(machine, console);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new InterruptedIOException("interrupted while a machine was built");
+            } finally {
+                if (!built) {
+                    machine.close();
+                }
+            }
+        }
+    }
+
+    private static Vcpu.Task<Boolean> entry(BootSource source, Machine machine) throws IOException {
+        EntryState state = source.load(machine.memory());
+        return vcpu -> {
+            state.writeTo(vcpu);
+            return true;
+        };
+    }
+
+    private void checkHostMemory() throws IOException {
+        HostMemory host = HostMemory.read();
+        if (memoryBytes > host.total() + host.swap()) {
+            throw new HostUnsupportedException(
+                    "memory: %d MiB are asked for, and the host has %d MiB with its swap"
+                            .formatted(memoryBytes >> 20, (host.total() + host.swap()) >> 20));
+        }
+    }
+
+    private void checkCapabilities(Kvm kvm) throws HostUnsupportedException {
+        for (Capability capability : Capability.values()) {
+            if (capability.need() == Capability.Need.REQUIRED && kvm.check(capability) == 0) {
+                throw new HostUnsupportedException(
+                        "this kernel's KVM has no %s: %s"
+                                .formatted(capability, capability.withoutIt()));
+            }
+        }
+        int limit = Math.max(1, kvm.check(Capability.MAX_VCPUS));
+        if (topology.vcpus() > limit) {
+            throw new HostUnsupportedException(
+                    "cpus: %d are asked for, and this kernel's KVM has %d at most"
+                            .formatted(topology.vcpus(), limit));
+        }
+    }
+
+    private Machine open(Kvm kvm) throws IOException {
+        GuestMemory memory = GuestMemory.allocate(AddressMap.ram(memoryBytes), backing);
+        KvmVm vm;
+        try {
+            vm = kvm.createVm();
+        } catch (ErrnoException e) {
+            memory.close();
+            throw e;
+        }
+        return new Machine(vm, memory);
+    }
+
+    private SerialConsole attachDevices(Machine machine) throws IOException {
+        machine.setUp();
+        var console = new SerialConsole("serial0", serialOutput);
+        machine.onClose(console::close);
+        for (DeviceFactory factory : builtIn(console)) {
+            factory.attach(machine);
+        }
+        for (DeviceFactory factory : devices) {
+            factory.attach(machine);
+        }
+        if (serialInput != null) {
+            console.readFrom(serialInput, machine.eventLoop());
+        }
+        return console;
+    }
+
+    /// The mainboard: a line each.
+    private static List<DeviceFactory> builtIn(SerialConsole console) {
+        return List.of(
+                machine -> machine.ports().add(Uart16550.COM1, uart(machine, console)),
+                machine -> machine.ports().add(DebugExit.PORTS, new DebugExit(debugExit(machine))),
+                machine -> machine.ports().add(AcpiPm1Control.PORTS, powerControl(machine)));
+    }
+
+    private static Uart16550 uart(MachineContext machine, SerialConsole console)
+            throws ErrnoException {
+        var uart = new Uart16550(console, machine.interruptLine(Uart16550.COM1_IRQ));
+        console.connect(uart::portChanged);
+        return uart;
+    }
+
+    private static IntConsumer debugExit(MachineContext machine) {
+        return code -> machine.end(new VmOutcome.DebugExit(code));
+    }
+
+    private static AcpiPm1Control powerControl(MachineContext machine) {
+        return new AcpiPm1Control(() -> machine.end(new VmOutcome.PoweredOff()));
+    }
+
+    private void createVcpus(Kvm kvm, Machine machine) throws IOException, InterruptedException {
+        boolean tscDeadline = kvm.check(Capability.TSC_DEADLINE_TIMER) > 0;
+        boolean knowsTsc = kvm.check(Capability.GET_TSC_KHZ) > 0;
+        List<CpuidEntry> supported =
+                CpuidModel.withBrand(kvm.supportedCpuid(), HostProcessor.brand());
+        for (int i = 0; i < topology.vcpus(); i++) {
+            int index = i;
+            machine.addVcpu(index, topology.apicId(index))
+                    .call(vcpu -> {
+                        long tscKilohertz = knowsTsc ? vcpu.tscKilohertz() : 0;
+                        var model = new CpuidModel(supported, topology, tscDeadline, tscKilohertz);
+                        vcpu.setCpuid(model.forVcpu(index));
+                        return index;
+                    });
+        }
+    }
+}
