@@ -1,0 +1,100 @@
+package org.kaval.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.kaval.kvm.KvmKind;
+import org.kaval.machine.Vm;
+import org.kaval.machine.VmOutcome;
+import org.kaval.machine.boot.FlatPayload;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Spec;
+
+/// `kaval demo`: a small built-in guest that runs on any KVM, and how long each step took.
+@Command(
+        name = "demo",
+        description = "Boots a tiny built-in 64-bit guest and shows how long each step took.")
+final class DemoCommand implements Callable<Integer> {
+    private static final double NANOS_PER_MILLI = 1e6;
+    private static final int FIELD_START_TIME = 22;
+    private static final long NANOS_PER_TICK = 10_000_000; // USER_HZ is 100 on every x86 kernel
+    private static final long MEMORY = 128L << 20;
+    private static final Duration LIMIT = Duration.ofSeconds(60);
+
+    @Mixin CommonOptions common = new CommonOptions();
+    @Spec CommandSpec spec = CommandSpec.create();
+
+    /// What happened when, by {@link System#nanoTime}.
+    private record Run(
+            VmOutcome outcome, long built, long firstRun, long ended, Map<String, Long> exits) {}
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        long begin = System.nanoTime();
+        long age = processAge();
+        Run run = run();
+        long closed = System.nanoTime();
+
+        PrintWriter out = spec.commandLine().getOut();
+        out.printf("%nThe guest %s.%n%n", run.outcome);
+        print(out, "process started", age);
+        print(out, "machine built", run.built - begin);
+        print(out, "vCPU started", run.firstRun - run.built);
+        print(out, "guest ran", run.ended - run.firstRun);
+        print(out, "machine closed", closed - run.ended);
+        out.printf(
+                "%nKVM of the kind %s; the first guest instruction ran %.0f ms after the",
+                KvmKind.detect(), (age + run.firstRun - begin) / NANOS_PER_MILLI);
+        out.printf(" process began.%nExits to user space:%n");
+        run.exits.forEach((reason, count) -> out.printf("  %-16s %8d%n", reason, count));
+        out.flush();
+        return ExitStatus.of(run.outcome);
+    }
+
+    private static Run run() throws IOException, InterruptedException {
+        try (Vm vm =
+                Vm.builder()
+                        .memory(MEMORY)
+                        .boot(FlatPayload.of(payload(), FlatPayload.Mode.LONG64))
+                        .serialOutput(new FileOutputStream(FileDescriptor.out))
+                        .build()) {
+            long built = System.nanoTime();
+            vm.start();
+            VmOutcome outcome = vm.awaitExit(LIMIT);
+            long ended = System.nanoTime();
+            long firstRun = vm.vcpus().getFirst().firstRunNanos();
+            return new Run(outcome, built, firstRun, ended, vm.exitCounts());
+        }
+    }
+
+    private static void print(PrintWriter out, String what, long nanos) {
+        out.printf("  %-16s %8.1f ms%n", what, nanos / NANOS_PER_MILLI);
+    }
+
+    /// How old this process is, in nanoseconds; the kernel tells it in hundredths of a second
+    /// (proc(5), `/proc/pid/stat` field 22 and `/proc/uptime`).
+    private static long processAge() throws IOException {
+        String stat = Files.readString(Path.of("/proc/self/stat"));
+        // the second field is the name in parentheses, which may have blanks in it
+        String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+        long startTicks = Long.parseLong(fields[FIELD_START_TIME - 3]);
+        String uptime = Files.readString(Path.of("/proc/uptime"));
+        double upSeconds = Double.parseDouble(uptime.substring(0, uptime.indexOf(' ')));
+        return (long) (upSeconds * 1e9) - startTicks * NANOS_PER_TICK;
+    }
+
+    private static byte[] payload() throws IOException {
+        try (InputStream in = DemoCommand.class.getResourceAsStream("demo.bin")) {
+            return in.readAllBytes();
+        }
+    }
+}
