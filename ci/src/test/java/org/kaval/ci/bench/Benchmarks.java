@@ -1,0 +1,24 @@
+package org.kaval.ci.bench;
+
+import org.openjdk.jmh.Main;
+
+/// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`); other arguments
+/// go to JMH.
+public final class Benchmarks {
+    private Benchmarks() {}
+
+    public static void main(String[] args) throws Exception {
+        switch (args.length == 0 ? "all" : args[0]) {
+            case "all" -> {
+                ExitRoundTrip.run();
+                StartTime.run();
+                VmLifeCycle.run();
+                Main.main(new String[] {"IoctlBenchmark"});
+            }
+            case "exits" -> ExitRoundTrip.run();
+            case "start" -> StartTime.run();
+            case "life" -> VmLifeCycle.run();
+            default -> Main.main(args);
+        }
+    }
+}
