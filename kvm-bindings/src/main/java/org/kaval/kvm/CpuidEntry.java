@@ -23,6 +23,9 @@ public record CpuidEntry(int function, int index, int flags, int eax, int ebx, i
     /// The kernel's own limit (`KVM_MAX_CPUID_ENTRIES`, arch/x86/include/asm/kvm_host.h).
     private static final int MAX_ENTRIES = 256;
 
+    /// No leaf: no vendor has one so high.
+    private static final int NO_FUNCTION = -1;
+
     /// A leaf without subleaves.
     public static CpuidEntry of(int function, int eax, int ebx, int ecx, int edx) {
         return new CpuidEntry(function, 0, 0, eax, ebx, ecx, edx);
@@ -36,8 +39,15 @@ public record CpuidEntry(int function, int index, int flags, int eax, int ebx, i
     static List<CpuidEntry> readAll(Fd fd, String operation, long request) throws ErrnoException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment table = allocate(arena, MAX_ENTRIES);
+            for (int i = 0; i < MAX_ENTRIES; i++) {
+                kvm_cpuid_entry2.function(entry(table, i), NO_FUNCTION);
+            }
             fd.ioctl(operation, request, table);
             int count = Math.min(kvm_cpuid2.nent(table), MAX_ENTRIES);
+            // KVM_GET_CPUID2 of Linux 6.1 leaves the count as it was given
+            while (count > 0 && kvm_cpuid_entry2.function(entry(table, count - 1)) == NO_FUNCTION) {
+                count--;
+            }
             var entries = new ArrayList<CpuidEntry>(count);
             for (int i = 0; i < count; i++) {
                 entries.add(read(entry(table, i)));
