@@ -27,8 +27,7 @@ find "$work/picocli" -name '*.java' -delete
 "$java_home/bin/jar" --create --file "$work/modules/picocli.jar" -C "$work/picocli" .
 
 "$java_home/bin/jlink" --module-path "$kaval_jar:$work/modules" --add-modules org.kaval.cli \
-    --no-header-files --no-man-pages --strip-native-debug-symbols exclude-debuginfo-files \
-    --output "$output"
+    --no-header-files --no-man-pages --output "$output"
 install -m 755 "$here/kaval" "$output/bin/kaval"
 
 # The training run boots guests; where there is no /dev/kvm it does the rest.

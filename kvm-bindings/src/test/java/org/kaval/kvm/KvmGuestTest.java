@@ -192,10 +192,15 @@ class KvmGuestTest {
             guest.vm.getDirtyLog(0, bitmap);
             assertEquals(KvmExit.HLT, guest.vcpu.run());
             guest.vm.getDirtyLog(0, bitmap);
-            assertEquals(1 << 3 | 1 << 5, bitmap.get(JAVA_LONG, 0));
+            assertEquals(1 << 3 | 1 << 5, withoutCode(bitmap));
             guest.vm.getDirtyLog(0, bitmap);
-            assertEquals(0, bitmap.get(JAVA_LONG, 0));
+            assertEquals(0, withoutCode(bitmap));
         }
+    }
+
+    /// On AMD-V a page counts as written when it is first mapped, which fetching code does.
+    private static long withoutCode(MemorySegment bitmap) {
+        return bitmap.get(JAVA_LONG, 0) & ~(1 << 1);
     }
 
     @Test

@@ -13,6 +13,12 @@ import org.kaval.vcpu.ExitStatistics;
 
 /// What is known about a vCPU that cannot go on.
 final class CrashReport {
+    /// What KVM on AMD-V leaves: the processor's own state is undefined there after a triple fault.
+    static final String AFTER_RESET =
+            "these are the registers after a reset: KVM on AMD-V resets a vCPU at a triple fault";
+
+    private static final long RESET_RIP = 0xfff0;
+    private static final long RESET_CS_BASE = 0xffff_0000L;
     private static final int CODE_BYTES = 16;
     private static final long PAGE_MASK = 0xfff;
 
@@ -26,6 +32,9 @@ final class CrashReport {
         var sregs = new KvmSregs();
         vcpu.getSregs(sregs);
         var lines = new ArrayList<String>();
+        if (regs.rip() == RESET_RIP && sregs.cs().base() == RESET_CS_BASE) {
+            lines.add(AFTER_RESET);
+        }
         regs.toString().lines().forEach(lines::add);
         sregs.toString().lines().forEach(lines::add);
         lines.add("code at RIP: " + code(vcpu, memory, sregs.cs().base() + regs.rip()));

