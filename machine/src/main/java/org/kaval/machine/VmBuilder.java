@@ -33,7 +33,7 @@ import org.kaval.vcpu.Vcpu;
 public final class VmBuilder {
     private static final long MIN_MEMORY = 1L << 20;
 
-    /// What the architecture map and KVM allow: 46 bits of guest-physical addresses.
+    /// Half of what processors with 46 bits of physical addresses can have.
     private static final long MAX_MEMORY = 1L << 45;
 
     private Topology topology = Topology.ofCores(1);

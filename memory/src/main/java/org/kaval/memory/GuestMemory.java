@@ -119,21 +119,21 @@ public final class GuestMemory implements AutoCloseable {
 
     /// Reads one byte, unsigned.
     public int readByte(long address) {
-        return Byte.toUnsignedInt(at(address, 1).get(JAVA_BYTE, 0));
+        return Byte.toUnsignedInt(slice(address, 1).get(JAVA_BYTE, 0));
     }
 
     /// Reads two bytes, unsigned.
     public int readLe16(long address) {
-        return Short.toUnsignedInt(at(address, 2).get(LE16, 0));
+        return Short.toUnsignedInt(slice(address, 2).get(LE16, 0));
     }
 
     /// Reads four bytes; {@link Integer#toUnsignedLong} makes them unsigned.
     public int readLe32(long address) {
-        return at(address, 4).get(LE32, 0);
+        return slice(address, 4).get(LE32, 0);
     }
 
     public long readLe64(long address) {
-        return at(address, 8).get(LE64, 0);
+        return slice(address, 8).get(LE64, 0);
     }
 
     /// Reads two bytes, unsigned, such that what the guest wrote before them is seen after: for the
@@ -141,7 +141,7 @@ public final class GuestMemory implements AutoCloseable {
     ///
     /// @param address a multiple of 2
     public int acquireLe16(long address) {
-        return Short.toUnsignedInt((short) ALIGNED_LE16.getAcquire(at(address, 2), 0L));
+        return Short.toUnsignedInt((short) ALIGNED_LE16.getAcquire(slice(address, 2), 0L));
     }
 
     /// Writes two bytes such that the guest, when it sees them, sees what was written before.
@@ -179,7 +179,7 @@ public final class GuestMemory implements AutoCloseable {
 
     /// Fills `into` with what is at `address`.
     public void read(long address, byte[] into) {
-        MemorySegment.copy(at(address, into.length), JAVA_BYTE, 0, into, 0, into.length);
+        MemorySegment.copy(slice(address, into.length), JAVA_BYTE, 0, into, 0, into.length);
     }
 
     /// Writes all of `bytes` at `address`.
@@ -241,10 +241,6 @@ public final class GuestMemory implements AutoCloseable {
         if (arena.scope().isAlive()) {
             arena.close();
         }
-    }
-
-    private MemorySegment at(long address, long length) {
-        return region(address, length).slice(address, length);
     }
 
     private GuestRegion region(long address, long length) {
