@@ -1,6 +1,7 @@
 package org.kaval.machine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -263,9 +264,9 @@ class VmBootTest {
         var crashed = assertInstanceOf(VmOutcome.Crashed.class, run(guest));
 
         assertShows(crashed, "RIP=0000000000fffffa");
-        assertEquals(
-                List.of("code at RIP: f7 f1 00 00 00 00"),
-                crashed.details().stream().filter(line -> line.startsWith("code")).toList());
+        String bytes = "code at RIP: f7 f1 00 00 00 00";
+        assertShows(crashed, bytes);
+        assertFalse(crashed.details().stream().anyMatch(line -> line.startsWith(bytes + " ")));
     }
 
     @Test
