@@ -5,7 +5,6 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -42,7 +41,7 @@ import java.util.stream.Stream;
 ///
 /// After each making, entries that no live process uses are removed: those of all kinds not used
 /// for 30 days, and of each kind all but the eight used last. So a kind is for things of which one
-/// is wanted at a time.
+/// is wanted at a time. Whatever else is in `ROOT` is left alone.
 ///
 /// File locks (fcntl(2)) hold this together: on a network file system it is as safe as they are.
 /// Any thread.
@@ -147,10 +146,17 @@ public final class ArtifactCache {
 
     /// What there is, the last used first.
     List<Use> entries() throws IOException {
+        return attempts().stream().filter(use -> !use.last().equals(Instant.EPOCH)).toList();
+    }
+
+    /// Entries, and what was tried to make. Others may keep things of their own below the root:
+    /// only what has a lock file is this class's.
+    private List<Use> attempts() throws IOException {
         List<Use> uses = new ArrayList<>();
         if (Files.exists(root)) {
             for (String kind : names(root)) {
-                for (String key : names(root.resolve(kind))) {
+                Path locks = root.resolve(kind, Entry.LOCKS);
+                for (String key : Files.isDirectory(locks) ? names(locks) : List.<String>of()) {
                     uses.add(new Use(kind, key, lastUse(kind, key)));
                 }
             }
@@ -214,7 +220,7 @@ public final class ArtifactCache {
         try {
             Instant oldest = clock.instant().minus(KEPT);
             Map<String, Integer> kept = new HashMap<>();
-            for (Use use : entries()) {
+            for (Use use : attempts()) {
                 int newer = kept.merge(use.kind(), 1, Integer::sum) - 1;
                 if (newer >= KEPT_OF_A_KIND || use.last().isBefore(oldest)) {
                     Entry entry = Entry.of(realRoot(), use.kind(), use.key());
@@ -237,8 +243,7 @@ public final class ArtifactCache {
 
     private static List<String> names(Path directory) throws IOException {
         try (Stream<Path> children = Files.list(directory)) {
-            return children.filter(child -> Files.isDirectory(child, LinkOption.NOFOLLOW_LINKS))
-                    .map(child -> child.getFileName().toString())
+            return children.map(child -> child.getFileName().toString())
                     .filter(name -> NAME.matcher(name).matches())
                     .sorted()
                     .toList();
@@ -256,7 +261,8 @@ public final class ArtifactCache {
     /// Where the parts of an entry are. All but the paths: with its lock only.
     private record Entry(Path kind, String key) {
         static final String MANIFESTS = ".manifests";
-        private static final String LOCKS = ".locks", TEMPORARIES = ".making";
+        static final String LOCKS = ".locks";
+        private static final String TEMPORARIES = ".making";
 
         /// Makes the directories that an entry's parts are in.
         static Entry of(Path root, String kind, String key) throws IOException {

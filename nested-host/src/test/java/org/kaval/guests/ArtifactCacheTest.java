@@ -394,6 +394,22 @@ class ArtifactCacheTest {
         Path manifest = manifests.resolve(key);
         Files.writeString(manifest, Trees.describe(directory));
         Files.setLastModifiedTime(manifest, FileTime.from(lastUse));
+        Files.createFile(Files.createDirectories(root.resolve(kind, ".locks")).resolve(key));
+    }
+
+    @Test
+    void whatOthersKeepInTheRootIsLeftAlone() throws Exception {
+        Path theirs = Files.createDirectories(root.resolve("theirs/some/thing"));
+        Path file = Files.createFile(root.resolve("file"));
+        Path stranger = Files.createDirectory(get().resolveSibling("stranger"));
+        Instant later = Instant.now().plus(Duration.ofDays(100));
+        new ArtifactCache(root, () -> later).directory("kind", "2.0", this::build);
+        assertTrue(Files.exists(theirs));
+        assertTrue(Files.exists(file));
+        assertTrue(Files.exists(stranger));
+        try (Stream<Path> children = Files.list(root.resolve("theirs"))) {
+            assertEquals(List.of(theirs.getParent()), children.toList(), "nothing added");
+        }
     }
 
     @Test
