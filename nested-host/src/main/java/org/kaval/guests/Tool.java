@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -24,6 +25,12 @@ import org.jspecify.annotations.Nullable;
 final class Tool {
     /// Of output that is kept; what is said beyond is read and forgotten.
     private static final int OUTPUT_LIMIT = 16 << 20;
+
+    /// What programs say after the line that says why.
+    private static final Pattern EMPTY =
+            Pattern.compile(
+                    "returned error exit status|Exiting with failure status|was killed by signal"
+                            + "|Some index files failed to download|Unable to fetch some archives");
 
     /// An ordinary user's PATH lacks the directories that some are in.
     private static final List<String> SYSTEM_DIRECTORIES =
@@ -168,8 +175,10 @@ final class Tool {
 
     /// The last line that says something, without the program's own name before it.
     private String lastLine(String errors) {
+        List<String> lines = errors.lines().map(String::strip).filter(s -> !s.isEmpty()).toList();
+        String last = lines.isEmpty() ? "" : lines.getLast();
         String line =
-                errors.lines().map(String::strip).filter(s -> !s.isEmpty()).reduce("", (_, s) -> s);
-        return line.startsWith(name + ": ") ? line.substring(name.length() + 2) : line;
+                lines.stream().filter(s -> !EMPTY.matcher(s).find()).reduce(last, (_, s) -> s);
+        return line.replaceFirst("^(E|" + name + "): ", "");
     }
 }
