@@ -229,7 +229,11 @@ final class Apt {
     private void write(String name, String text) throws IOException {
         Path file = directory.resolve(name);
         Path temporary = directory.resolve(name + ".new");
-        Files.writeString(temporary, text);
-        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+        try {
+            Files.writeString(temporary, text);
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw new IOException("cannot write %s: %s".formatted(file, Problem.line(e)), e);
+        }
     }
 }

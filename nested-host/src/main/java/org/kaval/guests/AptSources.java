@@ -1,11 +1,11 @@
 package org.kaval.guests;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /// Where Debian packages come from.
 ///
@@ -57,14 +57,13 @@ record AptSources(String name, String list) {
 
     /// The variables of os-release(5), quotes taken off.
     static Map<String, String> osRelease(Path file) throws IOException {
-        try (Stream<String> lines = Files.lines(file)) {
-            return lines.map(line -> line.split("=", 2))
-                    .filter(pair -> pair.length == 2)
-                    .collect(
-                            Collectors.toMap(
-                                    pair -> pair[0].strip(),
-                                    pair -> pair[1].strip().replaceAll("^[\"']|[\"']$", ""),
-                                    (_, last) -> last));
-        }
+        return Files.readAllLines(file, StandardCharsets.ISO_8859_1).stream()
+                .map(line -> line.split("=", 2))
+                .filter(pair -> pair.length == 2)
+                .collect(
+                        Collectors.toMap(
+                                pair -> pair[0].strip(),
+                                pair -> pair[1].strip().replaceAll("^[\"']|[\"']$", ""),
+                                (_, last) -> last));
     }
 }

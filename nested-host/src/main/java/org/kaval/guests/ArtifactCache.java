@@ -22,7 +22,6 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /// Directories that are dear to make, kept on disk between runs: each made once, by whoever asks
 /// first, and found whole by all others.
@@ -242,12 +241,10 @@ public final class ArtifactCache {
     }
 
     private static List<String> names(Path directory) throws IOException {
-        try (Stream<Path> children = Files.list(directory)) {
-            return children.map(child -> child.getFileName().toString())
-                    .filter(name -> NAME.matcher(name).matches())
-                    .sorted()
-                    .toList();
-        }
+        return Trees.children(directory).stream()
+                .map(child -> String.valueOf(child.getFileName()))
+                .filter(NAME.asMatchPredicate())
+                .toList();
     }
 
     private static void checkName(String what, String name) {
@@ -303,12 +300,10 @@ public final class ArtifactCache {
         void remove() throws IOException {
             Trees.delete(manifest()); // first: without it, nothing else counts
             Trees.delete(directory());
-            List<Path> left;
-            try (Stream<Path> all = Files.list(kind.resolve(TEMPORARIES))) {
-                left = all.filter(p -> p.getFileName().toString().startsWith(key + "@")).toList();
-            }
-            for (Path temporary : left) {
-                Trees.delete(temporary);
+            for (Path path : Trees.children(kind.resolve(TEMPORARIES))) {
+                if (String.valueOf(path.getFileName()).startsWith(key + "@")) {
+                    Trees.delete(path);
+                }
             }
         }
     }

@@ -60,10 +60,7 @@ public final class DebianKernel {
                         .findFirst()
                         .orElseThrow(() ->
                                 new IOException(tree + ": no lib/modules: expected a kernel"));
-        List<Path> releases;
-        try (Stream<Path> directories = Files.list(all)) {
-            releases = directories.toList();
-        }
+        List<Path> releases = Trees.children(all);
         if (releases.size() != 1) {
             throw new IOException(
                     "%s: expected the modules of one kernel, found %d"

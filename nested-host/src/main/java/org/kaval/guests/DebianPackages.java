@@ -148,12 +148,32 @@ public final class DebianPackages {
         try {
             return unpacked(kind, version, apt);
         } catch (IOException e) {
-            // A day is long for a list: this version may have been replaced.
-            Version newer = apt.refresh() ? lookup.ask(apt) : version;
+            Version newer = e.getCause() instanceof NotDownloaded ? newer(apt, lookup, e) : version;
             if (newer.equals(version)) {
                 throw e;
             }
             return unpacked(kind, newer, apt);
+        }
+    }
+
+    /// A day is long for a list: the version in it may have been replaced, and be gone.
+    private static Version newer(Apt apt, Lookup lookup, IOException problem)
+            throws IOException, InterruptedException {
+        try {
+            if (apt.refresh()) {
+                return lookup.ask(apt);
+            }
+        } catch (IOException e) {
+            problem.addSuppressed(e);
+        }
+        throw problem;
+    }
+
+    private static final class NotDownloaded extends IOException {
+        private static final long serialVersionUID = 1;
+
+        NotDownloaded(IOException cause) {
+            super(cause.getMessage(), cause);
         }
     }
 
@@ -183,7 +203,11 @@ public final class DebianPackages {
     private static void unpack(List<Deb> debs, Apt apt, Path directory)
             throws IOException, InterruptedException {
         Path downloads = Files.createDirectory(directory.resolve("@downloads"));
-        apt.download(debs, downloads);
+        try {
+            apt.download(debs, downloads);
+        } catch (IOException e) {
+            throw new NotDownloaded(e);
+        }
         for (Deb deb : debs) {
             Path file = downloads.resolve(deb.fileName());
             Tool.of("dpkg-deb", "dpkg")

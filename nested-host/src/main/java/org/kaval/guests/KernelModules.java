@@ -3,6 +3,8 @@ package org.kaval.guests;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -11,6 +13,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -46,21 +49,16 @@ record KernelModules(
     static KernelModules in(Path release, String version, ArtifactCache cache) throws IOException {
         Map<String, Path> files = new HashMap<>();
         try (Stream<Path> all = Files.walk(release)) {
-            for (Path path : (Iterable<Path>) all.sorted()::iterator) {
-                Matcher matcher = FILE.matcher(path.getFileName().toString());
-                if (matcher.matches() && Files.isRegularFile(path)) {
-                    files.put(canonical(matcher.group(1)), path);
-                }
-            }
+            all.sorted()
+                    .filter(Files::isRegularFile)
+                    .forEach(path -> name(path.toString()).ifPresent(n -> files.put(n, path)));
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
         }
         Set<String> builtIn = new HashSet<>();
-        try (Stream<String> lines = Files.lines(release.resolve("modules.builtin"))) {
-            for (String line : (Iterable<String>) lines::iterator) {
-                Matcher matcher = FILE.matcher(line.substring(line.lastIndexOf('/') + 1));
-                if (matcher.matches()) {
-                    builtIn.add(canonical(matcher.group(1)));
-                }
-            }
+        Path list = release.resolve("modules.builtin");
+        for (String line : Files.readAllLines(list, StandardCharsets.ISO_8859_1)) {
+            name(line).ifPresent(builtIn::add);
         }
         return new KernelModules(release, files, builtIn, version, cache);
     }
@@ -141,6 +139,12 @@ record KernelModules(
             throw new IOException(
                     "%s: cannot be uncompressed: %s".formatted(file, Problem.line(e)), e);
         }
+    }
+
+    /// The name of the module that has the file `path`, if one has.
+    private static Optional<String> name(String path) {
+        Matcher matcher = FILE.matcher(path.substring(path.lastIndexOf('/') + 1));
+        return matcher.matches() ? Optional.of(canonical(matcher.group(1))) : Optional.empty();
     }
 
     private static String canonical(String name) {

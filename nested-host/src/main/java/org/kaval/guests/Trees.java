@@ -1,6 +1,7 @@
 package org.kaval.guests;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -14,6 +15,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// Directories with all that is in them. Symbolic links are never followed.
@@ -25,6 +27,15 @@ final class Trees {
                     PosixFilePermission.OWNER_EXECUTE);
 
     private Trees() {}
+
+    /// What is in a directory, sorted.
+    static List<Path> children(Path directory) throws IOException {
+        try (Stream<Path> children = Files.list(directory)) {
+            return children.sorted().toList();
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+    }
 
     /// Removes `path`, whatever it is, if it is there.
     static void delete(Path path) throws IOException {
