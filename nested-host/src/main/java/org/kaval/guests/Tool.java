@@ -55,7 +55,7 @@ final class Tool {
         this.directory = directory;
     }
 
-    /// @param name as the shell knows it
+    /// @param name as the shell knows it, or an absolute path
     /// @param debianPackage that has it
     static Tool of(String name, String debianPackage) {
         return new Tool(name, debianPackage, Duration.ofMinutes(5), Map.of(), null);
@@ -131,6 +131,9 @@ final class Tool {
     }
 
     private Path find(String purpose) throws ToolException {
+        if (name.startsWith("/") && Files.isExecutable(Path.of(name))) {
+            return Path.of(name);
+        }
         String path = System.getenv().getOrDefault("PATH", "");
         return Stream.concat(Stream.of(path.split(":")), SYSTEM_DIRECTORIES.stream())
                 .filter(candidate -> candidate.startsWith("/"))
@@ -179,6 +182,6 @@ final class Tool {
         String last = lines.isEmpty() ? "" : lines.getLast();
         String line =
                 lines.stream().filter(s -> !EMPTY.matcher(s).find()).reduce(last, (_, s) -> s);
-        return line.replaceFirst("^(E|" + name + "): ", "");
+        return line.replaceFirst("^(E|" + Pattern.quote(name) + "): ", "");
     }
 }
