@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 
 /// Makes guests' files in a process of its own: `GuestFiles WHAT DIRECTORY BYTES`. Prints the
-/// problem, or for WHAT `list` what is
+/// problem (an ext4 image gets what is in `tree` beside the directory), or for WHAT `list` what is
 /// in the directory.
 final class GuestFiles {
     private GuestFiles() {}
@@ -20,6 +20,12 @@ final class GuestFiles {
                         new Initramfs()
                                 .file("x", 0644, new byte[bytes])
                                 .writeTo(directory.resolve("x.cpio"));
+                case "ext4" ->
+                        Ext4Image.create(
+                                directory.resolve("x.ext4"),
+                                directory.resolveSibling("tree"),
+                                bytes,
+                                "x");
                 default -> list(directory);
             }
         } catch (IOException e) {
