@@ -31,6 +31,9 @@ class ArchitectureTest {
     void allModulesAreSeen() {
         Set<String> expected =
                 Set.of(
+                        "org.kaval.guests.Initramfs",
+                        "org.kaval.nested.NestedHost",
+                        "org.kaval.testing.NeedsKvm",
                         "org.kaval.kvm.KvmVm",
                         "org.kaval.memory.GuestMemory",
                         "org.kaval.vcpu.Vcpu",
@@ -44,6 +47,10 @@ class ArchitectureTest {
     void modulesDependOnlyAlongTheArrows() {
         layeredArchitecture()
                 .consideringOnlyDependenciesInLayers()
+                .layer("nested host")
+                .definedBy("org.kaval.nested..", "org.kaval.guests..")
+                .layer("testing")
+                .definedBy("org.kaval.testing..")
                 .layer("bindings")
                 .definedBy(BINDINGS)
                 .layer("memory")
@@ -72,6 +79,12 @@ class ArchitectureTest {
                 .mayNotBeAccessedByAnyLayer()
                 .whereLayer("bindings")
                 .mayNotAccessAnyLayer()
+                .whereLayer("nested host")
+                .mayNotAccessAnyLayer()
+                .whereLayer("nested host")
+                .mayOnlyBeAccessedByLayers("testing", "cli", "ci")
+                .whereLayer("testing")
+                .mayOnlyBeAccessedByLayers("ci")
                 .check(CLASSES);
     }
 
@@ -107,11 +120,15 @@ class ArchitectureTest {
     }
 
     @Test
-    void onlyTheCommandLineUsesTheStandardStreams() {
+    void onlyTheCommandLineAndTheProgramsInTheNestedHostUseTheStandardStreams() {
         noClasses()
                 .that()
                 .resideOutsideOfPackages(
-                        "org.kaval.cli..", "org.kaval.kvm.abi..", "org.kaval.linux.abi..")
+                        "org.kaval.cli..",
+                        "org.kaval.nested.guest..",
+                        "org.kaval.testing..",
+                        "org.kaval.kvm.abi..",
+                        "org.kaval.linux.abi..")
                 .should()
                 .accessTargetWhere(
                         describe(

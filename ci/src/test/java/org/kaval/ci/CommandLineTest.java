@@ -19,6 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.ci.Processes.Result;
 import org.kaval.kvm.KvmKind;
+import org.kaval.testing.NeedsKvm;
 
 /// The packaged command, as a person uses it: results on standard output, one line for an error,
 /// exit status as the help says.

@@ -20,6 +20,7 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
+import org.kaval.testing.NeedsKvm;
 
 /// A host that runs out of something half-way: one clear line, and nothing stays behind.
 @NeedsKvm

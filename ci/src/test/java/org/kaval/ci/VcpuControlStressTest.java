@@ -17,6 +17,7 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
+import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.Vcpu;
 
 /// Requests from many threads at once reach a vCPU that spins with interrupts off: none is lost and

@@ -8,6 +8,7 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
+import org.kaval.testing.NeedsKvm;
 
 /// Machines leave nothing behind.
 @NeedsKvm

@@ -5,23 +5,18 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.kaval.kvm.Kvm;
 import org.kaval.kvm.KvmVm;
 import org.kaval.kvm.KvmVmState;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
+import org.kaval.testing.NeedsKvm;
 
+@NeedsKvm
 class IrqfdLineTest {
     /// The offset of `irr` in `struct kvm_irqchip`, behind `chip_id`, `pad` and `last_irr`.
     private static final int PIC_REQUESTS = 9;
-
-    @BeforeEach
-    void needsKvm() {
-        Assumptions.assumeTrue(Files.isWritable(Path.of("/dev/kvm")), "needs /dev/kvm");
-    }
 
     @Test
     void pulseIsARequestAtTheInterruptController() throws Exception {

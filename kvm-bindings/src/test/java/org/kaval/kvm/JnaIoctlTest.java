@@ -2,7 +2,6 @@ package org.kaval.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.sun.jna.Library;
 import com.sun.jna.Memory;
@@ -18,11 +17,13 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.kaval.testing.NeedsKvm;
 
 /// The same calls through JNA and through this module: equal results. The request numbers are
 /// written out from linux/kvm.h, so that no generated number is used on JNA's side.
 ///
 /// Needs KVM, any kind.
+@NeedsKvm
 class JnaIoctlTest {
     private static final int O_RDWR = 2;
 
@@ -50,8 +51,7 @@ class JnaIoctlTest {
     private int device = -1;
 
     @BeforeEach
-    void needsKvm() {
-        assumeTrue(Files.exists(Kvm.DEVICE), "needs /dev/kvm");
+    void open() {
         device = C.open(Kvm.DEVICE.toString(), O_RDWR);
         assertTrue(device >= 0, () -> "errno " + Native.getLastError());
     }

@@ -9,11 +9,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
@@ -25,14 +23,15 @@ import org.kaval.kvm.KvmVm.Doorbell.AddressSpace;
 import org.kaval.linux.EventFd;
 import org.kaval.linux.Host;
 import org.kaval.linux.Mmap;
+import org.kaval.testing.NeedsKvm;
 
 /// A few bytes of real-mode code run and exit. Needs KVM, any kind.
+@NeedsKvm
 class KvmGuestTest {
     private @Nullable Kvm kvm;
 
     @BeforeEach
-    void needsKvm() throws Exception {
-        assumeTrue(Files.exists(Kvm.DEVICE), "needs /dev/kvm");
+    void open() throws Exception {
         kvm = Kvm.open();
     }
 

@@ -3,24 +3,18 @@ package org.kaval.kvm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.kaval.testing.NeedsKvm;
 
 /// Needs KVM, any kind.
+@NeedsKvm
 class KvmTest {
     /// Intel SDM vol. 4: every x86-64 has it.
     private static final int IA32_TSC = 0x10;
-
-    @BeforeEach
-    void needsKvm() {
-        assumeTrue(Files.exists(Kvm.DEVICE), "needs /dev/kvm");
-    }
 
     @Test
     void requiredCapabilitiesAreThere() throws Exception {

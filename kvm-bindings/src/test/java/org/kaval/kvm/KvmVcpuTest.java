@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,8 +18,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.kaval.linux.ErrnoException;
+import org.kaval.testing.NeedsKvm;
 
 /// The registers and other state of one vCPU that does not run. Needs KVM, any kind.
+@NeedsKvm
 class KvmVcpuTest {
     // Intel SDM vol. 4
     private static final int IA32_SYSENTER_CS = 0x174;
@@ -36,8 +37,7 @@ class KvmVcpuTest {
     private List<Integer> msrs = List.of();
 
     @BeforeEach
-    void needsKvm() throws Exception {
-        assumeTrue(Files.exists(Kvm.DEVICE), "needs /dev/kvm");
+    void open() throws Exception {
         try (Kvm kvm = Kvm.open()) {
             supported = kvm.supportedCpuid();
             msrs = kvm.msrIndexList();

@@ -5,13 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
@@ -29,8 +27,10 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.EventFd;
 import org.kaval.linux.Host;
 import org.kaval.linux.Mmap;
+import org.kaval.testing.NeedsKvm;
 
 /// One machine per test, without memory. Needs KVM, any kind.
+@NeedsKvm
 class KvmVmTest {
     private static final int LINE = 5;
 
@@ -44,8 +44,7 @@ class KvmVmTest {
     private @Nullable KvmVm created;
 
     @BeforeEach
-    void needsKvm() throws Exception {
-        assumeTrue(Files.exists(Kvm.DEVICE), "needs /dev/kvm");
+    void open() throws Exception {
         try (Kvm kvm = Kvm.open()) {
             created = kvm.createVm();
         }

@@ -10,7 +10,6 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 
 /// What tests of this module ask of the host: whether there is KVM, and what machines have taken.
 final class Host {
@@ -22,11 +21,6 @@ final class Host {
             Pattern.compile("/dev/kvm|anon_inode:.*|/memfd:guest memory.*");
 
     private Host() {}
-
-    /// The only reason for which a test here is skipped.
-    static void needsKvm() {
-        Assumptions.assumeTrue(Files.isWritable(Path.of("/dev/kvm")), "needs /dev/kvm");
-    }
 
     /// Returns once `condition` holds; fails after {@link #LIMIT}.
     static void until(String what, Callable<Boolean> condition) throws Exception {

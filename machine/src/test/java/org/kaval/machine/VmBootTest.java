@@ -7,22 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.util.List;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.kvm.KvmKind;
 import org.kaval.machine.boot.BootSource;
 import org.kaval.memory.Backing;
+import org.kaval.testing.NeedsKvm;
 
 /// Guests that run until they end.
+@NeedsKvm
 class VmBootTest {
     private static final long MEMORY = 16 << 20;
-
-    @BeforeAll
-    static void needsKvm() {
-        Host.needsKvm();
-    }
 
     private static VmOutcome run(BootSource source) throws IOException, InterruptedException {
         return run(Vm.builder().memory(MEMORY).boot(source));

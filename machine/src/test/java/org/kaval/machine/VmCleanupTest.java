@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,8 +25,10 @@ import org.kaval.machine.boot.FlatPayload.Mode;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestRange;
+import org.kaval.testing.NeedsKvm;
 
 /// That machines take nothing with them, and many live beside each other.
+@NeedsKvm
 class VmCleanupTest {
     private static final long MEMORY = 16 << 20;
 
@@ -43,11 +44,6 @@ class VmCleanupTest {
             };
 
     private Resources before;
-
-    @BeforeAll
-    static void needsKvm() {
-        Host.needsKvm();
-    }
 
     @BeforeEach
     void look() throws IOException {

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -16,16 +15,13 @@ import org.kaval.devices.InterruptLine;
 import org.kaval.machine.boot.BootSource;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestRange;
+import org.kaval.testing.NeedsKvm;
 
 /// Devices of the caller's own.
+@NeedsKvm
 class VmDeviceTest {
     private static final long MEMORY = 16 << 20;
     private static final GuestRange PORTS = new GuestRange(0x500, 4);
-
-    @BeforeAll
-    static void needsKvm() {
-        Host.needsKvm();
-    }
 
     /// Notes accesses, and reads as 0x66.
     private static final class Noting implements Device {

@@ -13,23 +13,19 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.kaval.kvm.KvmRegs;
 import org.kaval.machine.boot.BootSource;
+import org.kaval.testing.NeedsKvm;
 
 /// Starting, pausing, stopping and closing.
+@NeedsKvm
 class VmLifecycleTest {
     private static final long MEMORY = 16 << 20;
     private static final Duration SHORT = Duration.ofMillis(50);
-
-    @BeforeAll
-    static void needsKvm() {
-        Host.needsKvm();
-    }
 
     private static Vm build(BootSource source) throws IOException {
         return Vm.builder().memory(MEMORY).boot(source).build();

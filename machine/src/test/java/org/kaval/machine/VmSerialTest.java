@@ -12,22 +12,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.random.RandomGeneratorFactory;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.linux.Fd;
 import org.kaval.machine.boot.BootSource;
+import org.kaval.testing.NeedsKvm;
 
 /// The first serial port, from end to end.
+@NeedsKvm
 class VmSerialTest {
     private static final long MEMORY = 16 << 20;
 
     private final ByteArrayOutputStream output = new ByteArrayOutputStream();
-
-    @BeforeAll
-    static void needsKvm() {
-        Host.needsKvm();
-    }
 
     private VmBuilder builder(BootSource source) {
         return Vm.builder().memory(MEMORY).boot(source).serialOutput(output);

@@ -4,12 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.kaval.kvm.Kvm;
 import org.kaval.kvm.KvmExit;
@@ -18,9 +15,11 @@ import org.kaval.kvm.KvmSegment;
 import org.kaval.kvm.KvmSregs;
 import org.kaval.kvm.KvmVcpu;
 import org.kaval.kvm.KvmVm;
+import org.kaval.testing.NeedsKvm;
 
 /// Pages that a guest writes come from KVM's log, those that a device writes from the memory's own.
 /// Needs any KVM.
+@NeedsKvm
 class DirtyTrackingTest {
     private static final int CODE = 0x1000;
     private static final long HIGH = 1L << 32;
@@ -44,11 +43,6 @@ class DirtyTrackingTest {
     private final Kvm kvm;
     private final KvmVm vm;
     private final GuestMemory memory;
-
-    @BeforeAll
-    static void requireKvm() {
-        Assumptions.assumeTrue(Files.isWritable(Kvm.DEVICE), "needs /dev/kvm");
-    }
 
     DirtyTrackingTest() throws IOException {
         kvm = Kvm.open();

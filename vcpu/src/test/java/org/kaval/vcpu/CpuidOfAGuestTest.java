@@ -9,7 +9,6 @@ import java.lang.foreign.ValueLayout;
 import java.util.HexFormat;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.kaval.kvm.CpuidEntry;
@@ -19,8 +18,10 @@ import org.kaval.kvm.KvmRegs;
 import org.kaval.kvm.KvmVcpu;
 import org.kaval.kvm.KvmVm;
 import org.kaval.linux.Mmap;
+import org.kaval.testing.NeedsKvm;
 
 /// That the kernel takes the tables, and a guest sees them. Needs any KVM.
+@NeedsKvm
 @Timeout(60)
 class CpuidOfAGuestTest {
     private static final Topology TOPOLOGY = new Topology(2, 3, 2);
@@ -31,11 +32,6 @@ class CpuidOfAGuestTest {
     private final KvmVm vm;
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
-
-    @BeforeAll
-    static void requireKvm() {
-        TinyGuest.requireKvm();
-    }
 
     CpuidOfAGuestTest() throws IOException {
         kvm = Kvm.open();

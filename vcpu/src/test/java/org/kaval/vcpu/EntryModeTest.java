@@ -5,21 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.kaval.vcpu.TinyGuest.Kind.OUT;
 
 import java.util.List;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.kaval.kvm.KvmRegs;
+import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.TinyGuest.Access;
 
 /// Each guest begins with an instruction whose meaning depends on the mode, and uses its stack and
 /// the tables that it was given. Needs any KVM.
+@NeedsKvm
 @Timeout(60)
 class EntryModeTest {
-    @BeforeAll
-    static void requireKvm() {
-        TinyGuest.requireKvm();
-    }
-
     @Test
     void realModeRuns16BitCode() throws Exception {
         try (TinyGuest guest =

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.file.Files;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -20,7 +19,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import java.util.function.Predicate;
-import org.junit.jupiter.api.Assumptions;
 import org.kaval.kvm.Kvm;
 import org.kaval.kvm.KvmDescriptorTable;
 import org.kaval.kvm.KvmRegs;
@@ -107,11 +105,6 @@ final class TinyGuest implements ExitHandler, AutoCloseable {
         kvmVcpu.setCpuid(
                 new CpuidModel(kvm.supportedCpuid(), Topology.ofCores(1), false, 0).forVcpu(0));
         vcpu = Vcpu.start(0, kvmVcpu, this);
-    }
-
-    /// The only reason for which a test may be skipped.
-    static void requireKvm() {
-        Assumptions.assumeTrue(Files.isWritable(Kvm.DEVICE), "needs /dev/kvm");
     }
 
     /// A paused guest.

@@ -12,19 +12,15 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.TinyGuest.Access;
 
 /// What a guest does to ports and to memory that is not there. Needs any KVM.
+@NeedsKvm
 @Timeout(60)
 class VcpuAccessTest {
-    @BeforeAll
-    static void requireKvm() {
-        TinyGuest.requireKvm();
-    }
-
     @Test
     void writesOfEveryWidthReachThePort() throws Exception {
         try (TinyGuest guest =

@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.kaval.kvm.Capability;
@@ -25,9 +24,11 @@ import org.kaval.kvm.KvmMsr;
 import org.kaval.kvm.KvmRegs;
 import org.kaval.kvm.KvmVcpu;
 import org.kaval.kvm.KvmVcpuState;
+import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.TinyGuest.Access;
 
 /// A guest stops in the middle, and goes on in another machine. Needs any KVM.
+@NeedsKvm
 @Timeout(60)
 class VcpuStateTest {
     private static final int LSTAR = 0xc000_0082;
@@ -58,11 +59,6 @@ class VcpuStateTest {
         "e6 11", //                   out 0x11, al
         "f4", //                      hlt
     };
-
-    @BeforeAll
-    static void requireKvm() {
-        TinyGuest.requireKvm();
-    }
 
     @Test
     void stateIsReadBackEqualPartByPart() throws Exception {

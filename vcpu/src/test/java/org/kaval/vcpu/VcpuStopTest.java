@@ -7,23 +7,19 @@ import static org.kaval.vcpu.TinyGuest.Kind.OUT;
 import java.io.IOException;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.kaval.kvm.KvmDescriptorTable;
 import org.kaval.kvm.KvmExit;
 import org.kaval.kvm.KvmSregs;
 import org.kaval.kvm.KvmVcpu;
+import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.TinyGuest.Access;
 
 /// Why guests stop by themselves. Needs any KVM.
+@NeedsKvm
 @Timeout(60)
 class VcpuStopTest {
-    @BeforeAll
-    static void requireKvm() {
-        TinyGuest.requireKvm();
-    }
-
     @Test
     void haltIsAnExitWhereNoIrqchipIsInTheKernel() throws Exception {
         try (TinyGuest guest = TinyGuest.of(TinyGuest.REAL16, "f4")) { // hlt

@@ -20,12 +20,13 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.TinyGuest.Access;
 
 /// The life of a vCPU: paused, running, stopped, and asked from other threads. Needs any KVM.
+@NeedsKvm
 @Timeout(120)
 class VcpuTest {
     private static final Duration LIMIT = Duration.ofSeconds(30);
@@ -48,11 +49,6 @@ class VcpuTest {
         "e6 11", // out 0x11, al
         "f4", //    hlt
     };
-
-    @BeforeAll
-    static void requireKvm() {
-        TinyGuest.requireKvm();
-    }
 
     @Test
     void vcpuBeginsPausedAndRunsNothing() throws Exception {

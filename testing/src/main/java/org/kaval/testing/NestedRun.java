@@ -1,0 +1,161 @@
+package org.kaval.testing;
+
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.junit.platform.engine.ConfigurationParameters;
+import org.junit.platform.engine.ExecutionRequest;
+import org.junit.platform.engine.TestDescriptor;
+import org.junit.platform.engine.TestSource;
+import org.junit.platform.engine.support.descriptor.ClassSource;
+import org.junit.platform.engine.support.descriptor.MethodSource;
+import org.kaval.nested.NestedHost;
+import org.kaval.testing.NestedWorker.Event;
+
+/// Runs test classes in one nested host, whatever befalls it: when its worker ends, or the whole
+/// nested host, the test that was running has failed with the reason, and the others run in a new
+/// one. For one thread.
+final class NestedRun implements AutoCloseable {
+    /// How long a worker may tell nothing. JUnit's own time limits are shorter; this one is for a
+    /// JVM that does not come to apply them.
+    private static final String SILENCE = "kaval.nested-host.silence";
+
+    private static final String DEFAULT_SILENCE = "PT15M";
+
+    /// A file that gets what the nested host's console prints, if set.
+    private static final String CONSOLE = "kaval.nested-host.console";
+
+    private final ExecutionRequest request;
+    private final Map<String, String> parameters;
+    private final Duration silence;
+    private @Nullable NestedHost host;
+    private @Nullable NestedWorker worker;
+    private @Nullable String hopeless; // why no nested host can be had
+
+    NestedRun(ExecutionRequest request) {
+        this.request = request;
+        ConfigurationParameters all = request.getConfigurationParameters();
+        var map = new LinkedHashMap<String, String>();
+        for (String name : all.keySet()) {
+            all.get(name).ifPresent(value -> map.put(name, value));
+        }
+        all.get(CONSOLE).ifPresent(value -> map.put(CONSOLE, value));
+        this.parameters = map;
+        this.silence = Duration.parse(all.get(SILENCE).orElse(DEFAULT_SILENCE));
+    }
+
+    /// Runs all tests of a class.
+    void run(TestDescriptor testClass) {
+        var replay = new Replay(testClass, request.getEngineExecutionListener());
+        while (!replay.remaining().isEmpty() && hopeless == null) {
+            int before = replay.remaining().size();
+            String end = attempt(replay);
+            replay.failRunning(end);
+            if (!replay.remaining().isEmpty() && replay.remaining().size() == before) {
+                replay.failFirst(end); // each attempt is for one less
+            }
+        }
+        replay.finish(hopeless);
+    }
+
+    /// @return why some may have no result
+    private String attempt(Replay replay) {
+        try {
+            NestedWorker current = worker();
+            current.run(replay.remaining());
+            while (true) {
+                Event event = current.next(silence);
+                switch (event) {
+                    case null -> {
+                        current.dumpThreadsAndKill();
+                        replay.note("nothing has happened for " + silence.toSeconds() + " s");
+                    }
+                    case Event.Message(var frame) -> {
+                        if (replay.accept(frame)) {
+                            return "the worker in the nested host has not found it";
+                        }
+                    }
+                    case Event.Ended(String reason) -> {
+                        worker = null;
+                        return reason;
+                    }
+                }
+            }
+        } catch (IOException e) {
+            worker = null;
+            return String.valueOf(e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            hopeless = "interrupted";
+            return hopeless;
+        }
+    }
+
+    private NestedWorker worker() throws IOException, InterruptedException {
+        NestedHost currentHost = host;
+        if (currentHost == null || !currentHost.isAlive()) {
+            currentHost = start();
+            host = currentHost;
+            worker = null;
+            currentHost.copyIn(files(request.getRootTestDescriptor()));
+        }
+        NestedWorker current = worker;
+        if (current == null) {
+            current = NestedWorker.start(currentHost, parameters);
+            worker = current;
+        }
+        return current;
+    }
+
+    private NestedHost start() throws IOException, InterruptedException {
+        try {
+            var settings = NestedWorker.settings(new NestedHost.Settings());
+            String console = parameters.get(CONSOLE);
+            return NestedHost.start(
+                    console == null
+                            ? settings
+                            : settings.withConsole(new FileOutputStream(console, true)));
+        } catch (IOException e) {
+            hopeless = e.getMessage();
+            throw e;
+        }
+    }
+
+    /// What the tests say they need beside their class path.
+    private static List<Path> files(TestDescriptor root) {
+        Path folder = Path.of(System.getProperty("basedir", System.getProperty("user.dir")));
+        var files = new LinkedHashSet<Path>();
+        for (TestDescriptor test : root.getDescendants()) {
+            Class<?> owner = classOf(test.getSource().orElse(null));
+            NeedsFiles needs = owner == null ? null : owner.getAnnotation(NeedsFiles.class);
+            if (needs != null) {
+                for (String file : needs.value()) {
+                    files.add(folder.resolve(file).toAbsolutePath().normalize());
+                }
+            }
+        }
+        return List.copyOf(files);
+    }
+
+    private static @Nullable Class<?> classOf(@Nullable TestSource source) {
+        return switch (source) {
+            case ClassSource aClass -> aClass.getJavaClass();
+            case MethodSource method -> method.getJavaClass();
+            case null, default -> null;
+        };
+    }
+
+    @Override
+    public void close() {
+        NestedHost current = host;
+        if (current != null) {
+            current.close();
+        }
+    }
+}
