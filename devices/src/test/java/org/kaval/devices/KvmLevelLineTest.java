@@ -46,6 +46,21 @@ class KvmLevelLineTest {
         }
     }
 
+    /// Most boards have the timer on pin 2. The MADT says nothing of interrupt 0, which means pin
+    /// 0.
+    @Test
+    void interruptOfTheTimerIsOnPinZero() throws Exception {
+        try (Kvm kvm = Kvm.open();
+                KvmVm vm = kvm.createVm()) {
+            vm.createIrqchip();
+            vm.createVcpu(0);
+
+            new KvmLevelLine(vm, 0).set(true);
+
+            assertEquals(1, requests(vm));
+        }
+    }
+
     @Test
     void machineWithoutInterruptControllerIsABug() throws Exception {
         try (Kvm kvm = Kvm.open();
