@@ -4,5 +4,6 @@ module org.kaval.devices {
     requires static transitive org.jspecify;
 
     exports org.kaval.devices;
+    exports org.kaval.devices.pci;
     exports org.kaval.devices.platform;
 }

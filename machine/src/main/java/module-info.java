@@ -5,5 +5,6 @@ module org.kaval.machine {
     requires static transitive org.jspecify;
 
     exports org.kaval.machine;
+    exports org.kaval.machine.acpi;
     exports org.kaval.machine.boot;
 }

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestRange;
 
@@ -73,12 +74,44 @@ public final class Bus {
     ///
     /// @throws IllegalArgumentException if another device has part of it
     public synchronized void add(GuestRange range, Device device) {
-        for (Entry entry : table.entries) {
-            if (entry.range.overlaps(range)) {
-                throw new IllegalArgumentException(
-                        "%s %s: %s has %s".formatted(name, range, entry.device, entry.range));
-            }
+        Entry other = overlapping(range);
+        if (other != null) {
+            throw new IllegalArgumentException(
+                    "%s %s: %s has %s".formatted(name, range, other.device, other.range));
         }
+        insert(range, device);
+    }
+
+    /// Puts `device` at `range`, which a guest has chosen, unless another device has part of it.
+    ///
+    /// @return whether it is there now
+    public synchronized boolean offer(GuestRange range, Device device) {
+        boolean free = overlapping(range) == null;
+        if (free) {
+            insert(range, device);
+        }
+        return free;
+    }
+
+    /// Takes away the device at `range`. Accesses that have begun may still reach it.
+    ///
+    /// @throws IllegalArgumentException if no device was put at just this range
+    public synchronized void remove(GuestRange range) {
+        var entries = new ArrayList<>(table.entries);
+        if (!entries.removeIf(entry -> entry.range.equals(range))) {
+            throw new IllegalArgumentException("%s %s: no device".formatted(name, range));
+        }
+        table = new Table(entries);
+    }
+
+    private @Nullable Entry overlapping(GuestRange range) {
+        return table.entries.stream()
+                .filter(entry -> entry.range.overlaps(range))
+                .findFirst()
+                .orElse(null);
+    }
+
+    private void insert(GuestRange range, Device device) {
         var entries = new ArrayList<>(table.entries);
         entries.add(new Entry(range, device));
         table = new Table(entries);

@@ -2,6 +2,7 @@ package org.kaval.devices;
 
 import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -96,6 +97,44 @@ class BusTest {
 
         assertEquals(Bus.NOBODY, bus.read(0x20, 1));
         assertEquals(1L << 16 | 0xf, bus.read(0x1f, 1));
+    }
+
+    @Test
+    void deviceIsOfferedARangeThatIsFree() {
+        assertTrue(bus.offer(new GuestRange(0x10, 16), new Numbered(1)));
+
+        assertEquals(1L << 16, bus.read(0x10, 1));
+    }
+
+    @Test
+    void deviceIsNotTakenWhereAnotherHasPart() {
+        bus.add(new GuestRange(0x10, 16), new Numbered(1));
+
+        assertFalse(bus.offer(new GuestRange(0x1f, 2), new Numbered(2)));
+
+        assertEquals(1L << 16 | 0xf, bus.read(0x1f, 1));
+        assertEquals(Bus.NOBODY, bus.read(0x20, 1));
+    }
+
+    @Test
+    void removedDeviceAnswersNoMoreAndLeavesItsRange() {
+        bus.add(new GuestRange(0x10, 16), new Numbered(1));
+        bus.add(new GuestRange(0x20, 16), new Numbered(2));
+
+        bus.remove(new GuestRange(0x10, 16));
+
+        assertEquals(Bus.NOBODY, bus.read(0x10, 1));
+        assertEquals(2L << 16, bus.read(0x20, 1));
+        assertTrue(bus.offer(new GuestRange(0x8, 24), new Numbered(3)));
+    }
+
+    @Test
+    void onlyAWholeRangeIsRemoved() {
+        bus.add(new GuestRange(0x10, 16), new Numbered(1));
+
+        assertThrows(IllegalArgumentException.class, () -> bus.remove(new GuestRange(0x10, 8)));
+
+        assertEquals(1L << 16, bus.read(0x10, 1));
     }
 
     @ParameterizedTest

@@ -6,18 +6,28 @@ import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
+import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
 import org.kaval.devices.IrqfdLine;
+import org.kaval.devices.KvmLevelLine;
+import org.kaval.devices.LevelLine;
+import org.kaval.devices.LoopTimer;
+import org.kaval.devices.SharedLine;
+import org.kaval.devices.pci.PciBus;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.KvmExit;
 import org.kaval.kvm.KvmVm;
 import org.kaval.linux.ErrnoException;
+import org.kaval.machine.acpi.Aml;
 import org.kaval.memory.GuestMemory;
+import org.kaval.memory.GuestRange;
 import org.kaval.vcpu.ExitHandler;
 import org.kaval.vcpu.Vcpu;
 import org.kaval.vcpu.VcpuExit;
@@ -29,19 +39,29 @@ import org.kaval.vcpu.VcpuExit;
 final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private static final Logger LOG = System.getLogger(Machine.class.getName());
 
+    private static final int IOAPIC_PINS = 24;
+
     private final KvmVm vm;
     private final GuestMemory memory;
     private final Bus ports = new Bus("port");
     private final Bus mmio = new Bus("mmio");
     private final CompletableFuture<VmOutcome> outcome = new CompletableFuture<>();
     private final Deque<Closing> closings = new ArrayDeque<>();
+    private final Map<Integer, SharedLine> levelLines = new HashMap<>();
+    private final List<Aml.Term> described = new ArrayList<>();
+    private final List<GuestRange> pciMemory;
+    private final PciBus pci;
     private volatile List<Vcpu> vcpus = List.of();
     private @Nullable EventLoop eventLoop;
 
     /// Takes over `vm` and `memory`.
-    Machine(KvmVm vm, GuestMemory memory) {
+    ///
+    /// @param pciMemory the addresses that go to the PCI bus
+    Machine(KvmVm vm, GuestMemory memory, List<GuestRange> pciMemory) {
         this.vm = vm;
         this.memory = memory;
+        this.pciMemory = pciMemory;
+        this.pci = new PciBus(ports, AddressMap.PCI_PORTS, mmio, pciMemory, this::levelLine);
     }
 
     /// Gives the machine its interrupt controllers, its timer and its RAM.
@@ -96,6 +116,43 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         IrqfdLine line = IrqfdLine.open(vm, gsi);
         onClose(line::close);
         return line;
+    }
+
+    @Override
+    public PciBus pci() {
+        return pci;
+    }
+
+    @Override
+    public LevelLine levelLine(int gsi) {
+        if (gsi < 0 || gsi >= IOAPIC_PINS) {
+            throw new IllegalArgumentException("no interrupt line: " + gsi);
+        }
+        return levelLines
+                .computeIfAbsent(gsi, line -> new SharedLine(new KvmLevelLine(vm, line)))
+                .input();
+    }
+
+    @Override
+    public DeviceTimer timer(String name) throws ErrnoException {
+        LoopTimer timer = LoopTimer.open(eventLoop(), name);
+        onClose(timer::close);
+        return timer;
+    }
+
+    @Override
+    public void describe(Aml.Term device) {
+        described.add(device);
+    }
+
+    /// What devices have said by {@link #describe}.
+    List<Aml.Term> described() {
+        return List.copyOf(described);
+    }
+
+    /// The addresses that go to the PCI bus.
+    List<GuestRange> pciMemory() {
+        return pciMemory;
     }
 
     @Override

@@ -1,9 +1,13 @@
 package org.kaval.machine;
 
 import org.kaval.devices.Bus;
+import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.LevelLine;
+import org.kaval.devices.pci.PciBus;
 import org.kaval.linux.ErrnoException;
+import org.kaval.machine.acpi.Aml;
 import org.kaval.memory.GuestMemory;
 
 /// What a machine offers to its devices. Used on the building thread; what it hands out may be used
@@ -15,11 +19,29 @@ public interface MachineContext {
     /// Guest-physical addresses that are not RAM.
     Bus mmio();
 
+    /// The PCI bus: its functions are found by the guest, and their BARs go where it wants them.
+    PciBus pci();
+
     /// The guest's RAM.
     GuestMemory memory();
 
     /// Opens interrupt line `gsi`, which closes with the machine: 0 to 15 are the ISA interrupts.
     InterruptLine interruptLine(int gsi) throws ErrnoException;
+
+    /// One more end of interrupt line `gsi`, which is a level and may be shared: 9 for ACPI, 16 to
+    /// 23 for PCI.
+    ///
+    /// @throws IllegalArgumentException if the machine has no such line
+    LevelLine levelLine(int gsi);
+
+    /// A timer for one device, which closes with the machine. It calls on the event loop's thread.
+    ///
+    /// @param name for messages
+    DeviceTimer timer(String name) throws ErrnoException;
+
+    /// Says by ACPI what the guest cannot find out itself: `device` goes to the scope `\_SB` of the
+    /// DSDT. Names are the callers' to keep apart.
+    void describe(Aml.Term device);
 
     /// The machine's one event loop; the first call starts it.
     EventLoop eventLoop() throws ErrnoException;

@@ -8,7 +8,6 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import org.kaval.devices.SerialConsole;
 import org.kaval.memory.GuestMemory;
 import org.kaval.vcpu.Vcpu;
 
@@ -22,8 +21,8 @@ import org.kaval.vcpu.Vcpu;
 /// ```
 ///
 /// Any thread. A machine has a thread per vCPU (`vcpu-N`), one for its serial output
-/// (`serial0-out`), and an event loop where it has serial input. They are daemon threads and end
-/// with {@link #close}.
+/// (`serial0-out`), and an event loop (`event-loop`) for its timers and its serial input. They are
+/// daemon threads and end with {@link #close}.
 public final class Vm implements AutoCloseable {
     private enum State {
         CREATED,
@@ -33,12 +32,12 @@ public final class Vm implements AutoCloseable {
     }
 
     private final Machine machine;
-    private final SerialConsole console;
+    private final Mainboard board;
     private State state = State.CREATED; // guarded by this
 
-    Vm(Machine machine, SerialConsole console) {
+    Vm(Machine machine, Mainboard board) {
         this.machine = machine;
-        this.console = console;
+        this.board = board;
     }
 
     /// Begins the description of a machine.
@@ -127,7 +126,27 @@ public final class Vm implements AutoCloseable {
     ///
     /// @return how many of the bytes there was room for; the guest has to read some before more fit
     public int typeSerial(byte[] bytes) {
-        return console.type(bytes, 0, bytes.length);
+        return board.console().type(bytes, 0, bytes.length);
+    }
+
+    /// Presses the power button: an operating system shuts down and powers off, if it listens to
+    /// ACPI.
+    ///
+    /// @return whether the guest listens; if not, it learns of it when it looks
+    /// @throws IllegalStateException if the machine is closed
+    public synchronized boolean powerButton() {
+        requireOpen("press the power button");
+        return board.powerButton();
+    }
+
+    /// Types Ctrl-Alt-Del on the keyboard: an operating system restarts, if it listens to the
+    /// keyboard.
+    ///
+    /// @return whether the keyboard took it: not if the guest has switched it off, or reads nothing
+    /// @throws IllegalStateException if the machine is closed
+    public synchronized boolean ctrlAltDelete() {
+        requireOpen("type");
+        return board.ctrlAltDelete();
     }
 
     /// The guest's RAM. While the guest runs, it changes under the reader.
@@ -164,7 +183,14 @@ public final class Vm implements AutoCloseable {
     /// What the guest has written goes out before whoever waits for the end hears of it.
     private void finish() {
         machine.stopVcpus();
-        console.close();
+        board.console().close();
+    }
+
+    private void requireOpen(String operation) {
+        if (state == State.CLOSED) {
+            throw new IllegalStateException(
+                    "cannot %s: the machine is closed".formatted(operation));
+        }
     }
 
     private void require(State required, String operation) {

@@ -6,12 +6,8 @@ import java.io.OutputStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.SerialConsole;
-import org.kaval.devices.platform.AcpiPm1Control;
-import org.kaval.devices.platform.DebugExit;
-import org.kaval.devices.platform.Uart16550;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.CpuidEntry;
 import org.kaval.kvm.Kvm;
@@ -136,14 +132,16 @@ public final class VmBuilder {
         checkHostMemory();
         try (Kvm kvm = Kvm.open(kvmDevice)) {
             checkCapabilities(kvm);
-            Machine machine = open(kvm);
+            List<CpuidEntry> cpuid = kvm.supportedCpuid();
+            Machine machine = open(kvm, CpuidModel.physicalAddressBits(cpuid));
             boolean built = false;
             try {
-                SerialConsole console = attachDevices(machine);
-                createVcpus(kvm, machine);
+                Mainboard board = attachDevices(machine);
+                Mainboard.writeTables(machine, topology);
+                createVcpus(kvm, machine, cpuid);
                 machine.vcpus().getFirst().call(entry(source, machine));
                 built = true;
-                return new Vm(machine, console);
+                return new Vm(machine, board);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new InterruptedIOException("interrupted while a machine was built");
@@ -188,7 +186,7 @@ public final class VmBuilder {
         }
     }
 
-    private Machine open(Kvm kvm) throws IOException {
+    private Machine open(Kvm kvm, int addressBits) throws IOException {
         GuestMemory memory = GuestMemory.allocate(AddressMap.ram(memoryBytes), backing);
         KvmVm vm;
         try {
@@ -197,14 +195,15 @@ public final class VmBuilder {
             memory.close();
             throw e;
         }
-        return new Machine(vm, memory);
+        return new Machine(vm, memory, AddressMap.pciMemory(memory.ranges(), addressBits));
     }
 
-    private SerialConsole attachDevices(Machine machine) throws IOException {
+    private Mainboard attachDevices(Machine machine) throws IOException {
         machine.setUp();
         var console = new SerialConsole("serial0", serialOutput);
         machine.onClose(console::close);
-        for (DeviceFactory factory : builtIn(console)) {
+        var board = new Mainboard(console);
+        for (DeviceFactory factory : builtIn(board)) {
             factory.attach(machine);
         }
         for (DeviceFactory factory : devices) {
@@ -213,37 +212,27 @@ public final class VmBuilder {
         if (serialInput != null) {
             console.readFrom(serialInput, machine.eventLoop());
         }
-        return console;
+        return board;
     }
 
     /// The mainboard: a line each.
-    private static List<DeviceFactory> builtIn(SerialConsole console) {
+    private static List<DeviceFactory> builtIn(Mainboard board) {
         return List.of(
-                machine -> machine.ports().add(Uart16550.COM1, uart(machine, console)),
-                machine -> machine.ports().add(DebugExit.PORTS, new DebugExit(debugExit(machine))),
-                machine -> machine.ports().add(AcpiPm1Control.PORTS, powerControl(machine)));
+                board::attachSerialPort,
+                board::attachKeyboard,
+                board::attachClock,
+                board::attachPowerManagement,
+                board::attachPci,
+                board::attachSystemControl,
+                board::attachPostCodes,
+                board::attachDebugExit);
     }
 
-    private static Uart16550 uart(MachineContext machine, SerialConsole console)
-            throws ErrnoException {
-        var uart = new Uart16550(console, machine.interruptLine(Uart16550.COM1_IRQ));
-        console.connect(uart::portChanged);
-        return uart;
-    }
-
-    private static IntConsumer debugExit(MachineContext machine) {
-        return code -> machine.end(new VmOutcome.DebugExit(code));
-    }
-
-    private static AcpiPm1Control powerControl(MachineContext machine) {
-        return new AcpiPm1Control(() -> machine.end(new VmOutcome.PoweredOff()));
-    }
-
-    private void createVcpus(Kvm kvm, Machine machine) throws IOException, InterruptedException {
+    private void createVcpus(Kvm kvm, Machine machine, List<CpuidEntry> cpuid)
+            throws IOException, InterruptedException {
+        List<CpuidEntry> supported = CpuidModel.withBrand(cpuid, HostProcessor.brand());
         boolean tscDeadline = kvm.check(Capability.TSC_DEADLINE_TIMER) > 0;
         boolean knowsTsc = kvm.check(Capability.GET_TSC_KHZ) > 0;
-        List<CpuidEntry> supported =
-                CpuidModel.withBrand(kvm.supportedCpuid(), HostProcessor.brand());
         for (int i = 0; i < topology.vcpus(); i++) {
             int index = i;
             machine.addVcpu(index, topology.apicId(index))

@@ -50,4 +50,37 @@ class AddressMapTest {
         assertEquals(true, hole.holds(taskState.base(), taskState.size()));
         assertEquals(false, identityMap.overlaps(taskState));
     }
+
+    private static List<GuestRange> pciMemory(long ram, int addressBits) {
+        return AddressMap.pciMemory(AddressMap.ram(ram), addressBits);
+    }
+
+    @Test
+    void pciHasAWindowInTheHoleAndOneBehindRam() {
+        var low = new GuestRange(0xc000_0000L, 512 << 20);
+
+        assertEquals(List.of(low, new GuestRange(64 * GIB, 64 * GIB)), pciMemory(GIB, 46));
+        assertEquals(List.of(low, new GuestRange(64 * GIB, 64 * GIB)), pciMemory(63 * GIB, 46));
+        assertEquals(List.of(low, new GuestRange(128 * GIB, 64 * GIB)), pciMemory(64 * GIB, 46));
+    }
+
+    @Test
+    void pciWindowBehindRamIsSmallerWhereAddressesAreShort() {
+        var low = new GuestRange(0xc000_0000L, 512 << 20);
+
+        assertEquals(List.of(low, new GuestRange(8 * GIB, 8 * GIB)), pciMemory(GIB, 36));
+        assertEquals(List.of(low, new GuestRange(56 * GIB, 8 * GIB)), pciMemory(55 * GIB, 36));
+        assertEquals(List.of(low), pciMemory(56 * GIB, 36));
+        assertEquals(List.of(low), pciMemory(GIB, 32));
+    }
+
+    @Test
+    void pciIsInTheHoleAndDisjoint() {
+        var hole = new GuestRange(AddressMap.LOW_RAM_END, GIB);
+        GuestRange window = pciMemory(GIB, 46).getFirst();
+
+        assertEquals(true, hole.holds(window.base(), window.size()));
+        assertEquals(true, hole.holds(AddressMap.PCI_ECAM.base(), AddressMap.PCI_ECAM.size()));
+        assertEquals(false, window.overlaps(AddressMap.PCI_ECAM));
+    }
 }

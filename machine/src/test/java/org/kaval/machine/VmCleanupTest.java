@@ -63,12 +63,7 @@ class VmCleanupTest {
 
     @Test
     void runningMachineHasWhatItSays() throws Exception {
-        try (Vm vm =
-                builder(Guests.spins())
-                        .cpus(2)
-                        .memoryBacking(new Backing.Memfd())
-                        .device(MachineContext::eventLoop)
-                        .build()) {
+        try (Vm vm = builder(Guests.spins()).cpus(2).memoryBacking(new Backing.Memfd()).build()) {
             vm.start();
             Resources during = Resources.now();
 
@@ -84,17 +79,17 @@ class VmCleanupTest {
     }
 
     @Test
-    void machineWithoutSerialInputHasNoEventLoop() throws Exception {
+    void machineHasOneThreadForItsTimers() throws Exception {
         try (Vm vm = builder(Guests.spins()).build()) {
             vm.start();
 
-            assertEquals(List.of("serial0-out", "vcpu-0"), Host.threadNames());
+            assertEquals(List.of("event-loop", "serial0-out", "vcpu-0"), Host.threadNames());
         }
     }
 
     @Test
     void threadsAreDaemonsSoThatAForgottenMachineDoesNotKeepTheProcess() throws Exception {
-        try (Vm vm = builder(Guests.spins()).device(MachineContext::eventLoop).build()) {
+        try (Vm vm = builder(Guests.spins()).build()) {
             vm.start();
 
             assertEquals(

@@ -28,6 +28,13 @@ public final class CpuidModel {
     /// The in-kernel APIC timer counts nanoseconds (`APIC_BUS_CYCLE_NS` is 1 in Linux).
     private static final int APIC_BUS_KILOHERTZ = 1_000_000;
 
+    private static final int ADDRESS_SIZES = 0x8000_0008;
+
+    /// What a processor has that does not say (Intel SDM vol. 3A §4.1.4).
+    private static final int FEWEST_ADDRESS_BITS = 36;
+
+    private static final int MOST_ADDRESS_BITS = 52;
+
     private static final int BRAND = 0x8000_0002;
     private static final int BRAND_LEAVES = 3;
     private static final int BYTES_PER_LEAF = 16;
@@ -72,7 +79,7 @@ public final class CpuidModel {
                 case 0xb -> extendedTopology = true;
                 case 0x1f, 0x8000_0026, HYPERVISOR_TIMING -> {}
                 case HYPERVISOR -> table.add(withHighestHypervisorLeaf(entry));
-                case 0x8000_0008 -> table.add(isAmd() ? amdSizes(entry) : entry);
+                case ADDRESS_SIZES -> table.add(isAmd() ? amdSizes(entry) : entry);
                 case 0x8000_001d -> table.add(withSharing(entry));
                 case 0x8000_001e -> table.add(amdTopology(entry, apicId));
                 default -> table.add(entry);
@@ -86,6 +93,18 @@ public final class CpuidModel {
                     CpuidEntry.of(HYPERVISOR_TIMING, (int) tscKilohertz, APIC_BUS_KILOHERTZ, 0, 0));
         }
         return List.copyOf(table);
+    }
+
+    /// How many bits a guest's physical addresses have.
+    ///
+    /// @param table from {@link org.kaval.kvm.Kvm#supportedCpuid}
+    public static int physicalAddressBits(List<CpuidEntry> table) {
+        return table.stream()
+                .filter(e -> e.function() == ADDRESS_SIZES)
+                .mapToInt(e -> e.eax() & 0xff)
+                .filter(bits -> bits >= FEWEST_ADDRESS_BITS && bits <= MOST_ADDRESS_BITS)
+                .findFirst()
+                .orElse(FEWEST_ADDRESS_BITS);
     }
 
     /// Puts a processor's name into the table: KVM leaves these leaves empty.

@@ -397,4 +397,17 @@ class CpuidModelTest {
         var model = model(List.of(intel, sizes), new Topology(1, 255, 1));
         assertEquals(sizes, leaf(model.forVcpu(0), 0x8000_0008));
     }
+
+    @ParameterizedTest
+    @CsvSource({"0x3034, 52", "0x302e, 46", "0x3024, 36", "0x3000, 36", "0x30ff, 36"})
+    void addressesHaveAsManyBitsAsTheProcessorSays(int eax, int bits) {
+        List<CpuidEntry> table = List.of(CpuidEntry.of(0x8000_0008, eax, 0, 0, 0));
+
+        assertEquals(bits, CpuidModel.physicalAddressBits(table));
+    }
+
+    @Test
+    void addressesHaveThirtySixBitsWhereTheProcessorDoesNotSay() {
+        assertEquals(36, CpuidModel.physicalAddressBits(INTEL));
+    }
 }

@@ -1,0 +1,139 @@
+package org.kaval.machine;
+
+import java.time.InstantSource;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+import org.kaval.devices.SerialConsole;
+import org.kaval.devices.pci.PciBus;
+import org.kaval.devices.pci.PciConfigPorts;
+import org.kaval.devices.pci.PciEcam;
+import org.kaval.devices.pci.PciHostBridge;
+import org.kaval.devices.platform.AcpiPm;
+import org.kaval.devices.platform.CmosRtc;
+import org.kaval.devices.platform.DebugExit;
+import org.kaval.devices.platform.I8042;
+import org.kaval.devices.platform.PostCodePort;
+import org.kaval.devices.platform.SystemControlPort;
+import org.kaval.devices.platform.Uart16550;
+import org.kaval.linux.ErrnoException;
+import org.kaval.machine.acpi.AcpiHardware;
+import org.kaval.machine.acpi.AcpiTables;
+import org.kaval.machine.acpi.PcDevices;
+import org.kaval.machine.acpi.PciSegment;
+import org.kaval.memory.GuestRange;
+import org.kaval.vcpu.Topology;
+
+/// The devices that a machine has without being asked: how each is made, where it is and what ACPI
+/// says of it. A method is a {@link DeviceFactory}.
+///
+/// Attached by the building thread; the buttons are for any thread then.
+final class Mainboard {
+    private final SerialConsole console;
+    private @Nullable AcpiPm powerManagement;
+    private @Nullable I8042 keyboard;
+
+    Mainboard(SerialConsole console) {
+        this.console = console;
+    }
+
+    SerialConsole console() {
+        return console;
+    }
+
+    /// @return whether the guest listens
+    boolean powerButton() {
+        AcpiPm device = powerManagement;
+        return device != null && device.powerButton();
+    }
+
+    /// @return whether the keyboard took it
+    boolean ctrlAltDelete() {
+        I8042 device = keyboard;
+        return device != null && device.ctrlAltDelete();
+    }
+
+    void attachSerialPort(MachineContext machine) throws ErrnoException {
+        var uart = new Uart16550(console, machine.interruptLine(Uart16550.COM1_IRQ));
+        console.connect(uart::portChanged);
+        machine.ports().add(Uart16550.COM1, uart);
+        machine.describe(PcDevices.com1());
+    }
+
+    void attachDebugExit(MachineContext machine) {
+        machine.ports()
+                .add(
+                        DebugExit.PORTS,
+                        new DebugExit(code -> machine.end(new VmOutcome.DebugExit(code))));
+    }
+
+    void attachPowerManagement(MachineContext machine) throws ErrnoException {
+        var device =
+                new AcpiPm(
+                        System::nanoTime,
+                        machine.timer("ACPI timer"),
+                        machine.levelLine(AcpiPm.SCI),
+                        () -> machine.end(new VmOutcome.PoweredOff()));
+        machine.ports().add(AcpiPm.PORTS, device);
+        powerManagement = device;
+    }
+
+    void attachClock(MachineContext machine) throws ErrnoException {
+        List<GuestRange> ram = machine.memory().ranges();
+        long low = ram.getFirst().end();
+        var device =
+                new CmosRtc(
+                        InstantSource.system(),
+                        machine.timer("CMOS RTC"),
+                        machine.interruptLine(CmosRtc.IRQ),
+                        low,
+                        machine.memory().size() - low);
+        machine.ports().add(CmosRtc.PORTS, device);
+        machine.describe(PcDevices.rtc());
+    }
+
+    void attachKeyboard(MachineContext machine) throws ErrnoException {
+        var device = new I8042(machine.interruptLine(I8042.KEYBOARD_IRQ), restart(machine));
+        machine.ports().add(I8042.PORTS, device);
+        machine.describe(PcDevices.keyboard());
+        keyboard = device;
+    }
+
+    void attachSystemControl(MachineContext machine) {
+        machine.ports().add(SystemControlPort.PORTS, new SystemControlPort(restart(machine)));
+    }
+
+    void attachPostCodes(MachineContext machine) {
+        machine.ports().add(PostCodePort.PORTS, new PostCodePort());
+    }
+
+    void attachPci(MachineContext machine) {
+        machine.ports()
+                .add(PciConfigPorts.PORTS, new PciConfigPorts(machine.pci(), restart(machine)));
+        machine.mmio().add(AddressMap.PCI_ECAM, new PciEcam(machine.pci()));
+        machine.pci().add(0, 0, PciHostBridge.create(AddressMap.PCI_ECAM.base()));
+    }
+
+    /// Puts the ACPI tables into the machine's memory, once all devices are there.
+    static AcpiTables writeTables(Machine machine, Topology topology) {
+        List<Integer> apicIds =
+                IntStream.range(0, topology.vcpus()).map(topology::apicId).boxed().toList();
+        var pci =
+                new PciSegment(
+                        AddressMap.PCI_ECAM,
+                        AddressMap.PCI_PORTS,
+                        machine.pciMemory(),
+                        PciBus::gsi);
+        try {
+            return AcpiTables.write(
+                    machine.memory(), new AcpiHardware(apicIds, pci, machine.described()));
+        } catch (IllegalArgumentException e) {
+            // what Kaval has itself fits
+            throw new ConfigException("devices", String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static Runnable restart(MachineContext machine) {
+        return () -> machine.end(new VmOutcome.Rebooted());
+    }
+}
