@@ -20,6 +20,7 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.HostUnsupportedException;
 import org.kaval.linux.Mmap;
+import org.kaval.machine.boot.BootContext;
 import org.kaval.machine.boot.BootSource;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
@@ -156,7 +157,7 @@ public final class VmBuilder {
     }
 
     private static Vcpu.Task<Boolean> entry(BootSource source, Machine machine) throws IOException {
-        EntryState state = source.load(machine.memory());
+        EntryState state = source.load(BootContext.of(machine.memory()));
         return vcpu -> {
             state.writeTo(vcpu);
             return true;
