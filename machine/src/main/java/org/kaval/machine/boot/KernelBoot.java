@@ -1,0 +1,81 @@
+package org.kaval.machine.boot;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+import org.kaval.vcpu.EntryState;
+
+/// Boots a kernel from a file, with an initrd and a command line, by the protocol that the file's
+/// own bytes ask for:
+///
+/// | format                             | protocol                                              |
+/// |------------------------------------|-------------------------------------------------------|
+/// | Linux bzImage, 2.12 or later       | Linux's 64-bit boot protocol                          |
+/// | ELF with a note of PVH             | PVH: 32-bit protected mode, start info in EBX         |
+/// | ELF, 64 bits                       | long mode at the entry point, zero page in RSI        |
+/// | ELF, 32 bits                       | protected mode at the entry point, zero page in ESI   |
+///
+/// ```java
+/// Vm.builder().boot(KernelBoot.of(Path.of("/boot/vmlinuz"))
+///         .initrd(Path.of("/boot/initrd.img"))
+///         .commandLine("console=ttyS0"))
+/// ```
+///
+/// Immutable; the files are read when a machine is built. Nothing is copied through the heap, so
+/// that an initrd may be larger than it.
+public final class KernelBoot implements BootSource {
+    private final Path kernel;
+    private final @Nullable Path initrd;
+    private final String commandLine;
+
+    private KernelBoot(Path kernel, @Nullable Path initrd, String commandLine) {
+        this.kernel = kernel;
+        this.initrd = initrd;
+        this.commandLine = commandLine;
+    }
+
+    /// A kernel without an initrd, with an empty command line.
+    public static KernelBoot of(Path kernel) {
+        return new KernelBoot(kernel, null, "");
+    }
+
+    /// The same with an initrd, which is not looked into.
+    public KernelBoot initrd(Path file) {
+        return new KernelBoot(kernel, file, commandLine);
+    }
+
+    /// The same with a command line.
+    ///
+    /// @param line goes to the kernel in UTF-8; how long it may be is up to the kernel
+    /// @throws IllegalArgumentException if there is a zero character in it, at which a kernel would
+    ///   take it to end
+    public KernelBoot commandLine(String line) {
+        if (line.indexOf('\0') >= 0) {
+            throw new IllegalArgumentException("the command line has a zero character");
+        }
+        return new KernelBoot(kernel, initrd, line);
+    }
+
+    @Override
+    public EntryState load(BootContext context) throws IOException {
+        try (ImageFile file = ImageFile.open(kernel)) {
+            return load(file, context);
+        }
+    }
+
+    private EntryState load(ImageFile file, BootContext context) throws IOException {
+        KernelFormat format = KernelFormat.of(file);
+        if (!format.isBootable()) {
+            throw format.refuse(file);
+        }
+        var loading = new Loading(file, initrd, commandLine, context);
+        return format == KernelFormat.BZIMAGE ? BzImage.load(loading) : loadElf(loading);
+    }
+
+    private static EntryState loadElf(Loading loading) throws IOException {
+        ElfFile elf = ElfFile.read(loading.kernel());
+        return elf.pvhEntry().isPresent()
+                ? Pvh.load(loading, elf, elf.pvhEntry().get())
+                : PlainElf.load(loading, elf);
+    }
+}
