@@ -11,6 +11,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.kaval.machine.boot.BzImageBuilder;
 import org.kaval.machine.boot.ElfBuilder;
 import org.kaval.machine.boot.KernelBoot;
+import org.kaval.machine.boot.MultibootBuilder;
 
 /// Kernels of a few instructions, which check how they are entered: they load the segment registers
 /// from the GDT anew, and end the machine with the sum of the first bytes of initrd and command
@@ -71,9 +72,9 @@ class KernelGuestTest {
     /// Expects a start info with one module at EBX.
     private static final byte[] PVH = Guests.bytes(
             0x81, 0x3b, 0x78, 0xc5, 0x6e, 0x33,       // cmp dword [ebx], 0x336ec578
-            0x75, 0x27,                               // jne failed
+            0x75, 0x25,                               // jne failed
             0x83, 0x7b, 0x0c, 0x01,                   // cmp dword [ebx+12], 1
-            0x75, 0x21,                               // jne failed
+            0x75, 0x1f,                               // jne failed
             0xb8, 0x18, 0x00, 0x00, 0x00,             // mov eax, 0x18
             0x8e, 0xd8,                               // mov ds, eax
             0x8e, 0xd0,                               // mov ss, eax
@@ -82,6 +83,27 @@ class KernelGuestTest {
             0x8b, 0x09,                               // mov ecx, [ecx]
             0x8a, 0x01,                               // mov al, [ecx]
             0x8b, 0x4b, 0x18,                         // mov ecx, [ebx+24]
+            0x02, 0x01,                               // add al, [ecx]
+            0xe6, 0xf4,                               // out 0xf4, al
+            0xf4,                                     // hlt
+            0xb0, 0x01,                               // failed: mov al, 1
+            0xe6, 0xf4,                               // out 0xf4, al
+            0xf4);                                    // hlt
+
+    /// Expects the magic number in EAX and an information with one module at EBX.
+    private static final byte[] MULTIBOOT = Guests.bytes(
+            0x3d, 0x02, 0xb0, 0xad, 0x2b,             // cmp eax, 0x2badb002
+            0x75, 0x25,                               // jne failed
+            0x83, 0x7b, 0x14, 0x01,                   // cmp dword [ebx+20], 1
+            0x75, 0x1f,                               // jne failed
+            0xb8, 0x18, 0x00, 0x00, 0x00,             // mov eax, 0x18
+            0x8e, 0xd8,                               // mov ds, eax
+            0x8e, 0xd0,                               // mov ss, eax
+            0xea, 0x4d, 0x00, 0x10, 0x00, 0x10, 0x00, // jmp 0x10:next
+            0x8b, 0x4b, 0x18,                         // next: mov ecx, [ebx+24]
+            0x8b, 0x09,                               // mov ecx, [ecx]
+            0x8a, 0x01,                               // mov al, [ecx]
+            0x8b, 0x4b, 0x10,                         // mov ecx, [ebx+16]
             0x02, 0x01,                               // add al, [ecx]
             0xe6, 0xf4,                               // out 0xf4, al
             0xf4,                                     // hlt
@@ -130,6 +152,13 @@ class KernelGuestTest {
                         .load(MEBIBYTE, PVH)
                         .pvh(MEBIBYTE)
                         .write(directory);
+
+        assertEquals(new VmOutcome.DebugExit(0x25), run(kernel));
+    }
+
+    @Test
+    void multibootKernelFindsItsInformation() throws Exception {
+        Path kernel = new MultibootBuilder().code(MULTIBOOT).write(directory);
 
         assertEquals(new VmOutcome.DebugExit(0x25), run(kernel));
     }

@@ -12,32 +12,11 @@ import java.util.Optional;
 /// @param entry of the ELF header
 /// @param segments what is to be loaded, in the file's order
 /// @param pvhEntry of the note of PVH (`XEN_ELFNOTE_PHYS32_ENTRY`)
-record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry> pvhEntry) {
+record ElfFile(
+        boolean is64, EntryPoint entry, List<Segment> segments, Optional<EntryPoint> pvhEntry) {
     ElfFile {
         segments = List.copyOf(segments);
     }
-
-    /// Where a kernel is entered.
-    ///
-    /// @param address as the file says
-    /// @param offset where in the file it says so
-    record Entry(long address, long offset) {}
-
-    /// A segment of type `PT_LOAD`.
-    ///
-    /// @param index of its program header
-    /// @param header offset of its program header in the file
-    /// @param offset of its bytes in the file
-    /// @param address physical
-    /// @param memorySize in bytes, at least `fileSize`; the rest is 0
-    record Segment(
-            int index,
-            long header,
-            long offset,
-            long fileSize,
-            long virtualAddress,
-            long address,
-            long memorySize) {}
 
     /// What differs between the classes: offsets in the ELF header and in a program header.
     private enum Layout {
@@ -124,7 +103,7 @@ record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry
         return beginning.limit() >= 4 && beginning.getInt(0) == MAGIC;
     }
 
-    /// Reads and checks the headers; whether the segments fit a machine is {@link ElfSegments}'s.
+    /// Reads and checks the headers; whether the segments fit a machine is {@link Segments}'s.
     static ElfFile read(ImageFile file) throws IOException {
         Layout layout = layout(file, file.read(0, IDENTIFICATION, "an ELF header"));
         ByteBuffer header = file.read(0, layout.headerSize, "an ELF header");
@@ -156,12 +135,12 @@ record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry
         long table = layout.word(header, layout.programHeaders);
         ByteBuffer headers = file.read(table, count * layout.programHeaderSize, "program headers");
         var segments = new ArrayList<Segment>();
-        Optional<Entry> pvhEntry = Optional.empty();
+        Optional<EntryPoint> pvhEntry = Optional.empty();
         for (int i = 0; i < count; i++) {
             int at = i * layout.programHeaderSize;
             Segment segment = segment(layout, headers, i, table);
             int type = headers.getInt(at);
-            if (type == PT_LOAD && segment.memorySize != 0) {
+            if (type == PT_LOAD && segment.memorySize() != 0) {
                 checkSize(file, segment);
                 segments.add(segment);
             } else if (type == PT_NOTE && pvhEntry.isEmpty()) {
@@ -172,7 +151,7 @@ record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry
         if (segments.isEmpty()) {
             throw file.error(layout.programHeaders, "no segments to load, expected at least one");
         }
-        var entry = new Entry(layout.word(header, ENTRY), ENTRY);
+        var entry = new EntryPoint(layout.word(header, ENTRY), ENTRY);
         return new ElfFile(layout == Layout.ELF64, entry, segments, pvhEntry);
     }
 
@@ -215,26 +194,29 @@ record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry
     }
 
     private static void checkSize(ImageFile file, Segment segment) throws BootFileException {
-        if (Long.compareUnsigned(segment.fileSize, segment.memorySize) > 0) {
+        if (Long.compareUnsigned(segment.fileSize(), segment.memorySize()) > 0) {
             throw file.error(
-                    segment.header,
+                    segment.header(),
                     "segment %d has 0x%x bytes in the file, expected at most its 0x%x in memory"
-                            .formatted(segment.index, segment.fileSize, segment.memorySize));
+                            .formatted(segment.index(), segment.fileSize(), segment.memorySize()));
         }
-        if (!file.holds(segment.offset, segment.fileSize)) {
+        if (!file.holds(segment.offset(), segment.fileSize())) {
             throw file.error(
-                    segment.header,
+                    segment.header(),
                     "segment %d has 0x%x bytes at 0x%x, expected them before the file's end at 0x%x"
                             .formatted(
-                                    segment.index, segment.fileSize, segment.offset, file.size()));
+                                    segment.index(),
+                                    segment.fileSize(),
+                                    segment.offset(),
+                                    file.size()));
         }
     }
 
     /// Looks for the note in one segment of notes.
-    private static Optional<Entry> pvhEntry(ImageFile file, Segment segment, int alignment)
+    private static Optional<EntryPoint> pvhEntry(ImageFile file, Segment segment, int alignment)
             throws IOException {
-        int length = (int) Math.min(segment.fileSize & Long.MAX_VALUE, MAX_NOTES);
-        ByteBuffer notes = file.read(segment.offset, length, "notes");
+        int length = (int) Math.min(segment.fileSize() & Long.MAX_VALUE, MAX_NOTES);
+        ByteBuffer notes = file.read(segment.offset(), length, "notes");
         long at = 0;
         while (at + NOTE_HEADER <= length) {
             int note = (int) at;
@@ -249,14 +231,15 @@ record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry
             if (type == XEN_ELFNOTE_PHYS32_ENTRY
                     && nameSize == Integer.BYTES
                     && notes.getInt((int) name) == XEN) {
-                return Optional.of(entry(file, notes, segment.offset, (int) value, size));
+                return Optional.of(entry(file, notes, segment.offset(), (int) value, size));
             }
             at = roundUp(value + size, alignment);
         }
         return Optional.empty();
     }
 
-    private static Entry entry(ImageFile file, ByteBuffer notes, long segment, int value, long size)
+    private static EntryPoint entry(
+            ImageFile file, ByteBuffer notes, long segment, int value, long size)
             throws BootFileException {
         if (size != Integer.BYTES && size != Long.BYTES) {
             throw file.error(
@@ -271,7 +254,7 @@ record ElfFile(boolean is64, Entry entry, List<Segment> segments, Optional<Entry
                     segment + value,
                     "PVH entry 0x%x, expected an address of 32 bits".formatted(address));
         }
-        return new Entry(address, segment + value);
+        return new EntryPoint(address, segment + value);
     }
 
     private static long roundUp(long value, int alignment) {

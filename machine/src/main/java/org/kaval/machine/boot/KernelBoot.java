@@ -12,6 +12,7 @@ import org.kaval.vcpu.EntryState;
 /// |------------------------------------|-------------------------------------------------------|
 /// | Linux bzImage, 2.12 or later       | Linux's 64-bit boot protocol                          |
 /// | ELF with a note of PVH             | PVH: 32-bit protected mode, start info in EBX         |
+/// | Multiboot 1, in ELF or not         | Multiboot: 32-bit protected mode, information in EBX  |
 /// | ELF, 64 bits                       | long mode at the entry point, zero page in RSI        |
 /// | ELF, 32 bits                       | protected mode at the entry point, zero page in ESI   |
 ///
@@ -69,7 +70,19 @@ public final class KernelBoot implements BootSource {
             throw format.refuse(file);
         }
         var loading = new Loading(file, initrd, commandLine, context);
-        return format == KernelFormat.BZIMAGE ? BzImage.load(loading) : loadElf(loading);
+        return switch (format) {
+            case BZIMAGE -> BzImage.load(loading);
+            case MULTIBOOT -> loadMultiboot(loading);
+            default -> loadElf(loading);
+        };
+    }
+
+    private static EntryState loadMultiboot(Loading loading) throws IOException {
+        ImageFile kernel = loading.kernel();
+        MultibootHeader header =
+                MultibootHeader.find(kernel.beginning(MultibootHeader.SEARCHED))
+                        .orElseThrow(() -> KernelFormat.UNKNOWN.refuse(kernel)); // changed since
+        return Multiboot.load(loading, header);
     }
 
     private static EntryState loadElf(Loading loading) throws IOException {

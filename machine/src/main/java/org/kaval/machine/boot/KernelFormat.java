@@ -12,6 +12,8 @@ public enum KernelFormat {
     BZIMAGE("a Linux bzImage"),
     /// An ELF file with the note of PVH.
     PVH("an ELF kernel with a PVH entry"),
+    /// A file with a Multiboot header (version 1), in ELF or not.
+    MULTIBOOT("a Multiboot kernel"),
     /// An ELF file that says no more than where its entry is.
     ELF("an ELF kernel"),
 
@@ -53,7 +55,7 @@ public enum KernelFormat {
     /// Whether {@link KernelBoot} boots it.
     public boolean isBootable() {
         return switch (this) {
-            case BZIMAGE, PVH, ELF -> true;
+            case BZIMAGE, PVH, MULTIBOOT, ELF -> true;
             default -> false;
         };
     }
@@ -73,8 +75,15 @@ public enum KernelFormat {
         if (BzImageHeader.isIn(beginning)) {
             return BZIMAGE;
         }
-        if (ElfFile.isIn(beginning)) {
-            return ElfFile.read(file).pvhEntry().isPresent() ? PVH : ELF;
+        boolean isElf = ElfFile.isIn(beginning);
+        if (isElf && ElfFile.read(file).pvhEntry().isPresent()) {
+            return PVH;
+        }
+        if (MultibootHeader.find(beginning).isPresent()) {
+            return MULTIBOOT;
+        }
+        if (isElf) {
+            return ELF;
         }
         KernelFormat other = refused(beginning);
         return other == null ? UNKNOWN : other;

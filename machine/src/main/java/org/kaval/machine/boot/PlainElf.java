@@ -15,7 +15,7 @@ final class PlainElf {
 
     /// Puts kernel, initrd and zero page into memory.
     static EntryState load(Loading loading, ElfFile elf) throws IOException {
-        ElfSegments segments = ElfSegments.load(loading, loading.kernel(), elf);
+        Segments segments = Segments.load(loading, loading.kernel(), elf.segments());
         long entry = segments.physical(elf.entry());
         long commandLine = loading.writeCommandLine(BootLayout.MAX_COMMAND_LINE, 0);
         GuestRange initrd = loading.loadInitrd(Loading.FOUR_GIB);

@@ -51,8 +51,8 @@ final class Pvh {
     /// Puts kernel, initrd and start info into memory.
     ///
     /// @param entry from the kernel's note
-    static EntryState load(Loading loading, ElfFile elf, ElfFile.Entry entry) throws IOException {
-        ElfSegments segments = ElfSegments.load(loading, loading.kernel(), elf);
+    static EntryState load(Loading loading, ElfFile elf, EntryPoint entry) throws IOException {
+        Segments segments = Segments.load(loading, loading.kernel(), elf.segments());
         long start = segments.physical(entry);
         long commandLine = loading.writeCommandLine(BootLayout.MAX_COMMAND_LINE, 0);
         GuestRange initrd = loading.loadInitrd(Loading.FOUR_GIB);

@@ -102,7 +102,11 @@ class KernelFormatTest {
     @Test
     void bootableOnesAreThoseWithALoader() {
         assertEquals(
-                List.of(KernelFormat.BZIMAGE, KernelFormat.PVH, KernelFormat.ELF),
+                List.of(
+                        KernelFormat.BZIMAGE,
+                        KernelFormat.PVH,
+                        KernelFormat.MULTIBOOT,
+                        KernelFormat.ELF),
                 Stream.of(KernelFormat.values()).filter(KernelFormat::isBootable).toList());
     }
 

@@ -7,26 +7,27 @@ import java.util.Optional;
 import java.util.function.ToLongFunction;
 import org.kaval.memory.GuestRange;
 
-/// Puts the segments of an ELF kernel where they say, below 4 GiB.
-final class ElfSegments {
+/// Puts the segments of a kernel where they say, below 4 GiB.
+final class Segments {
     private final Loading loading;
     private final ImageFile file;
-    private final List<ElfFile.Segment> segments;
+    private final List<Segment> segments;
 
-    private ElfSegments(Loading loading, ImageFile file, ElfFile elf) {
+    private Segments(Loading loading, ImageFile file, List<Segment> segments) {
         this.loading = loading;
         this.file = file;
-        this.segments = elf.segments();
+        this.segments = segments;
     }
 
     /// Checks all segments, and puts them into memory.
     ///
-    /// @param file the ELF file, which is the kernel's or what came out of it
+    /// @param file that they are of: the kernel's, or what came out of it
     /// @throws BootFileException if one of them is not in free RAM, or two of them overlap
-    static ElfSegments load(Loading loading, ImageFile file, ElfFile elf) throws IOException {
-        var loaded = new ElfSegments(loading, file, elf);
+    static Segments load(Loading loading, ImageFile file, List<Segment> segments)
+            throws IOException {
+        var loaded = new Segments(loading, file, segments);
         loaded.check();
-        for (ElfFile.Segment segment : loaded.segments) {
+        for (Segment segment : loaded.segments) {
             file.copyInto(
                     loading.memory(),
                     segment.address(),
@@ -39,9 +40,9 @@ final class ElfSegments {
 
     /// The physical address of `entry`, which may be a virtual one: kernels for the upper half of
     /// the address space have such.
-    long physical(ElfFile.Entry entry) throws BootFileException {
-        return find(entry.address(), ElfFile.Segment::address)
-                .or(() -> find(entry.address(), ElfFile.Segment::virtualAddress))
+    long physical(EntryPoint entry) throws BootFileException {
+        return find(entry.address(), Segment::address)
+                .or(() -> find(entry.address(), Segment::virtualAddress))
                 .orElseThrow(() ->
                         file.error(
                                 entry.offset(),
@@ -49,7 +50,7 @@ final class ElfSegments {
                                         .formatted(entry.address())));
     }
 
-    private Optional<Long> find(long entry, ToLongFunction<ElfFile.Segment> base) {
+    private Optional<Long> find(long entry, ToLongFunction<Segment> base) {
         return segments.stream()
                 .filter(segment ->
                         Long.compareUnsigned(
@@ -60,22 +61,20 @@ final class ElfSegments {
     }
 
     private void check() throws BootFileException {
-        for (ElfFile.Segment segment : segments) {
+        for (Segment segment : segments) {
             checkAddress(segment);
         }
-        List<ElfFile.Segment> sorted =
-                segments.stream()
-                        .sorted(Comparator.comparingLong(ElfFile.Segment::address))
-                        .toList();
+        List<Segment> sorted =
+                segments.stream().sorted(Comparator.comparingLong(Segment::address)).toList();
         for (int i = 1; i < sorted.size(); i++) {
             checkDisjoint(sorted.get(i - 1), sorted.get(i));
         }
-        for (ElfFile.Segment segment : segments) {
+        for (Segment segment : segments) {
             loading.free().take(range(segment));
         }
     }
 
-    private void checkAddress(ElfFile.Segment segment) throws BootFileException {
+    private void checkAddress(Segment segment) throws BootFileException {
         long address = segment.address();
         long size = segment.memorySize();
         boolean below = address >= 0 && size > 0 && address <= Loading.FOUR_GIB - size;
@@ -90,8 +89,7 @@ final class ElfSegments {
         }
     }
 
-    private void checkDisjoint(ElfFile.Segment lower, ElfFile.Segment upper)
-            throws BootFileException {
+    private void checkDisjoint(Segment lower, Segment upper) throws BootFileException {
         if (range(lower).overlaps(range(upper))) {
             throw error(
                     upper,
@@ -100,7 +98,7 @@ final class ElfSegments {
         }
     }
 
-    private BootFileException error(ElfFile.Segment segment, String expected) {
+    private BootFileException error(Segment segment, String expected) {
         return file.error(
                 segment.header(),
                 "segment %d is at 0x%x+0x%x, %s"
@@ -111,7 +109,7 @@ final class ElfSegments {
                                 expected));
     }
 
-    private static GuestRange range(ElfFile.Segment segment) {
+    private static GuestRange range(Segment segment) {
         return new GuestRange(segment.address(), segment.memorySize());
     }
 }
