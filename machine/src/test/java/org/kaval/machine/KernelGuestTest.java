@@ -12,6 +12,8 @@ import org.kaval.machine.boot.BzImageBuilder;
 import org.kaval.machine.boot.ElfBuilder;
 import org.kaval.machine.boot.KernelBoot;
 import org.kaval.machine.boot.MultibootBuilder;
+import org.kaval.machine.compression.Compressed;
+import org.kaval.machine.compression.Compression;
 
 /// Kernels of a few instructions, which check how they are entered: they load the segment registers
 /// from the GDT anew, and end the machine with the sum of the first bytes of initrd and command
@@ -115,8 +117,12 @@ class KernelGuestTest {
 
     /// Boots `kernel` with an initrd that begins with 5 and a command line that begins with `0x20`.
     private VmOutcome run(Path kernel) throws IOException, InterruptedException {
+        return run(KernelBoot.of(kernel));
+    }
+
+    private VmOutcome run(KernelBoot kernel) throws IOException, InterruptedException {
         Path initrd = Files.write(directory.resolve("initrd"), new byte[] {5});
-        KernelBoot source = KernelBoot.of(kernel).initrd(initrd).commandLine(" quiet");
+        KernelBoot source = kernel.initrd(initrd).commandLine(" quiet");
         try (Vm vm = Vm.builder().memory(32 * MEBIBYTE).boot(source).build()) {
             vm.start();
             return vm.awaitExit(Host.LIMIT);
@@ -161,5 +167,19 @@ class KernelGuestTest {
         Path kernel = new MultibootBuilder().code(MULTIBOOT).write(directory);
 
         assertEquals(new VmOutcome.DebugExit(0x25), run(kernel));
+    }
+
+    @Test
+    void decompressedKernelFindsItsZeroPage() throws Exception {
+        byte[] vmlinux =
+                ElfBuilder.elf64().entry(16 * MEBIBYTE).load(16 * MEBIBYTE, LINUX64).build();
+        Path kernel =
+                new BzImageBuilder()
+                        .payload(Compressed.of(Compression.GZIP, vmlinux))
+                        .write(directory);
+        KernelBoot fast = KernelBoot.of(kernel).fastBoot(true).cache(directory.resolve("cache"));
+
+        assertEquals(new VmOutcome.DebugExit(0x25), run(fast));
+        assertEquals(new VmOutcome.DebugExit(0x25), run(fast)); // from the cache
     }
 }

@@ -74,7 +74,10 @@ record ElfFile(
     private static final int ENTRY = 24;
 
     private static final int IDENTIFICATION = 16;
-    private static final int CLASS = 4;
+
+    /// Where the class is.
+    static final int CLASS = 4;
+
     private static final int DATA = 5;
     private static final int VERSION = 6;
     private static final int TYPE = 16;

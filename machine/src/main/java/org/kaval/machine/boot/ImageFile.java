@@ -58,6 +58,13 @@ final class ImageFile implements Closeable {
         return new ImageFile(name, bytes.byteSize(), new MemorySource(bytes));
     }
 
+    /// The first `size` bytes of an open file, which it takes over.
+    ///
+    /// @param name for messages
+    static ImageFile of(String name, FileChannel channel, long size) {
+        return new ImageFile(name, size, new FileSource(channel));
+    }
+
     private record FileSource(FileChannel channel) implements Source {
         @Override
         public int read(ByteBuffer into, long position) throws IOException {
@@ -124,12 +131,21 @@ final class ImageFile implements Closeable {
     void copyInto(GuestMemory memory, long address, long offset, long length, String what)
             throws IOException {
         require(offset, length, what);
+        copyInto(memory.slice(address, length), offset, what);
+        memory.markDirty(address, length);
+    }
+
+    /// Fills `into` with what is at `offset`.
+    ///
+    /// @param what for the message, if the file ends before
+    void copyInto(MemorySegment into, long offset, String what) throws IOException {
+        long length = into.byteSize();
+        require(offset, length, what);
         for (long done = 0; done < length; ) {
             long chunk = Math.min(length - done, MAX_READ);
-            fill(memory.slice(address + done, chunk).asByteBuffer(), offset + done);
+            fill(into.asSlice(done, chunk).asByteBuffer(), offset + done);
             done += chunk;
         }
-        memory.markDirty(address, length);
     }
 
     /// Fails unless all of `[offset, offset + length)` is in the file.

@@ -28,21 +28,30 @@ public final class KernelBoot implements BootSource {
     private final Path kernel;
     private final @Nullable Path initrd;
     private final String commandLine;
+    private final boolean fast;
+    private final @Nullable Path cache;
 
-    private KernelBoot(Path kernel, @Nullable Path initrd, String commandLine) {
+    private KernelBoot(
+            Path kernel,
+            @Nullable Path initrd,
+            String commandLine,
+            boolean fast,
+            @Nullable Path cache) {
         this.kernel = kernel;
         this.initrd = initrd;
         this.commandLine = commandLine;
+        this.fast = fast;
+        this.cache = cache;
     }
 
     /// A kernel without an initrd, with an empty command line.
     public static KernelBoot of(Path kernel) {
-        return new KernelBoot(kernel, null, "");
+        return new KernelBoot(kernel, null, "", false, null);
     }
 
     /// The same with an initrd, which is not looked into.
     public KernelBoot initrd(Path file) {
-        return new KernelBoot(kernel, file, commandLine);
+        return new KernelBoot(kernel, file, commandLine, fast, cache);
     }
 
     /// The same with a command line.
@@ -54,7 +63,20 @@ public final class KernelBoot implements BootSource {
         if (line.indexOf('\0') >= 0) {
             throw new IllegalArgumentException("the command line has a zero character");
         }
-        return new KernelBoot(kernel, initrd, line);
+        return new KernelBoot(kernel, initrd, line, fast, cache);
+    }
+
+    /// The same with a bzImage decompressed on the host, and kept for the next time. The kernel
+    /// starts faster, and at the address for which it was linked: without a random offset (KASLR).
+    /// Other formats are not compressed, and do not change.
+    public KernelBoot fastBoot(boolean on) {
+        return new KernelBoot(kernel, initrd, commandLine, on, cache);
+    }
+
+    /// The same with another directory for decompressed kernels; `$XDG_CACHE_HOME/kaval/kernels`
+    /// unless said otherwise. It is made if there is none.
+    public KernelBoot cache(Path directory) {
+        return new KernelBoot(kernel, initrd, commandLine, fast, directory);
     }
 
     @Override
@@ -71,10 +93,14 @@ public final class KernelBoot implements BootSource {
         }
         var loading = new Loading(file, initrd, commandLine, context);
         return switch (format) {
-            case BZIMAGE -> BzImage.load(loading);
+            case BZIMAGE -> fast ? FastBoot.load(loading, cache()) : BzImage.load(loading);
             case MULTIBOOT -> loadMultiboot(loading);
             default -> loadElf(loading);
         };
+    }
+
+    private KernelCache cache() {
+        return cache == null ? KernelCache.ofUser() : new KernelCache(cache);
     }
 
     private static EntryState loadMultiboot(Loading loading) throws IOException {

@@ -76,7 +76,7 @@ public final class BzImageBuilder {
     }
 
     /// Puts a compressed kernel at the offset 0x300 of a kernel that is as large as it has to be.
-    BzImageBuilder payload(byte[] payload) {
+    public BzImageBuilder payload(byte[] payload) {
         int size = (0x300 + payload.length + 15) & -16;
         bytes =
                 ByteBuffer.wrap(Arrays.copyOf(bytes.array(), KERNEL + size))
