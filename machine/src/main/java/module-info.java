@@ -2,6 +2,7 @@
 module org.kaval.machine {
     requires transitive org.kaval.devices;
     requires transitive org.kaval.vcpu;
+    requires org.tukaani.xz;
     requires static transitive org.jspecify;
 
     exports org.kaval.machine;

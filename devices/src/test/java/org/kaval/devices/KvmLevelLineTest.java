@@ -5,24 +5,17 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import org.junit.jupiter.api.Assumptions;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.kaval.kvm.Kvm;
 import org.kaval.kvm.KvmVm;
 import org.kaval.kvm.KvmVmState;
+import org.kaval.testing.NeedsKvm;
 
+@NeedsKvm
 class KvmLevelLineTest {
     /// The offset of `irr` in `struct kvm_irqchip` of an IOAPIC, behind `chip_id`, `pad`,
     /// `base_address`, `ioregsel` and `id`.
     private static final int IOAPIC_REQUESTS = 24;
-
-    @BeforeEach
-    void needsKvm() {
-        Assumptions.assumeTrue(Files.isWritable(Path.of("/dev/kvm")), "needs /dev/kvm");
-    }
 
     private static int requests(KvmVm vm) throws Exception {
         return ByteBuffer.wrap(vm.getState(KvmVmState.IOAPIC))

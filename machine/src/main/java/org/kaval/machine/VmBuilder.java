@@ -16,7 +16,10 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.HostUnsupportedException;
 import org.kaval.linux.Mmap;
+import org.kaval.machine.acpi.AcpiTables;
+import org.kaval.machine.boot.BootContext;
 import org.kaval.machine.boot.BootSource;
+import org.kaval.machine.boot.MemoryMap;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.HostMemory;
@@ -137,9 +140,9 @@ public final class VmBuilder {
             boolean built = false;
             try {
                 Mainboard board = attachDevices(machine);
-                Mainboard.writeTables(machine, topology);
+                AcpiTables tables = Mainboard.writeTables(machine, topology);
                 createVcpus(kvm, machine, cpuid);
-                machine.vcpus().getFirst().call(entry(source, machine));
+                machine.vcpus().getFirst().call(entry(source, machine, tables));
                 built = true;
                 return new Vm(machine, board);
             } catch (InterruptedException e) {
@@ -153,8 +156,13 @@ public final class VmBuilder {
         }
     }
 
-    private static Vcpu.Task<Boolean> entry(BootSource source, Machine machine) throws IOException {
-        EntryState state = source.load(machine.memory());
+    private static Vcpu.Task<Boolean> entry(BootSource source, Machine machine, AcpiTables tables)
+            throws IOException {
+        List<MemoryMap.Entry> reserved =
+                List.of(
+                        new MemoryMap.Entry(tables.range(), MemoryMap.Type.RESERVED),
+                        new MemoryMap.Entry(AddressMap.PCI_ECAM, MemoryMap.Type.RESERVED));
+        EntryState state = source.load(new BootContext(machine.memory(), tables.rsdp(), reserved));
         return vcpu -> {
             state.writeTo(vcpu);
             return true;

@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -19,14 +18,11 @@ import org.kaval.devices.pci.PciIdentity;
 import org.kaval.machine.acpi.AcpiTables;
 import org.kaval.machine.acpi.Aml;
 import org.kaval.machine.boot.BootSource;
+import org.kaval.testing.NeedsKvm;
 
 /// The devices of the mainboard, as a guest meets them.
+@NeedsKvm
 class VmPcTest {
-    @BeforeAll
-    static void needsKvm() {
-        Host.needsKvm();
-    }
-
     private static VmBuilder builder(BootSource source) {
         return Vm.builder().memory(16 << 20).boot(source);
     }

@@ -9,15 +9,30 @@ import org.kaval.linux.ErrnoException;
 
 /// The registers with which a vCPU begins: one of the three modes that boot protocols enter.
 ///
-/// Everything that is not named is as after a reset, interrupts are off, and the segments' hidden
-/// parts are set, so that code runs before it has loaded a table of its own. Selectors are those of
-/// Linux's 64-bit boot protocol (`Documentation/arch/x86/boot.rst`): code 0x10, data 0x18.
+/// The general registers are 0 except those that are named, interrupts are off, and the segments'
+/// hidden parts are set, so that code runs before it has loaded a table of its own. Everything else
+/// is as after a reset. Selectors are those of Linux's 64-bit boot protocol
+/// (`Documentation/arch/x86/boot.rst`): code 0x10, data 0x18.
 public sealed interface EntryState {
     /// The selector of flat code of the mode's width.
     int CODE_SELECTOR = 0x10;
 
     /// The selector of flat data.
     int DATA_SELECTOR = 0x18;
+
+    /// What a boot protocol passes in registers.
+    ///
+    /// @param rax the low half of it in 32-bit mode, as with the others
+    record Arguments(long rax, long rbx, long rsi) {
+        /// Nothing.
+        public static final Arguments NONE = new Arguments(0, 0, 0);
+
+        private void writeTo(KvmRegs regs) {
+            regs.rax(rax);
+            regs.rbx(rbx);
+            regs.rsi(rsi);
+        }
+    }
 
     /// 16-bit real mode, all segments at 0.
     ///
@@ -34,17 +49,26 @@ public sealed interface EntryState {
         }
     }
 
-    /// 32-bit protected mode without paging, flat segments.
+    /// 32-bit protected mode without paging, flat segments, and the task state that PVH asks for
+    /// (Xen, `docs/misc/pvh.pandoc`).
     ///
     /// @param gdt a table in guest memory with the two selectors
-    record Protected32(int eip, int esp, KvmDescriptorTable gdt) implements EntryState {
+    record Protected32(int eip, int esp, KvmDescriptorTable gdt, Arguments arguments)
+            implements EntryState {
+        /// Without arguments.
+        public Protected32(int eip, int esp, KvmDescriptorTable gdt) {
+            this(eip, esp, gdt, Arguments.NONE);
+        }
+
         @Override
         public void apply(KvmSregs sregs, KvmRegs regs) {
             setSegments(sregs, flat(CODE_SELECTOR, 0xb, false), flat(DATA_SELECTOR, 0x3, false));
+            sregs.tr(TASK_STATE);
             sregs.gdt(gdt);
             sregs.cr0(CR0_PE | CR0_ET);
             regs.rip(Integer.toUnsignedLong(eip));
             regs.rsp(Integer.toUnsignedLong(esp));
+            arguments.writeTo(regs);
         }
     }
 
@@ -52,8 +76,13 @@ public sealed interface EntryState {
     ///
     /// @param gdt a table in guest memory with the two selectors
     /// @param pageTable guest-physical address of the PML4
-    record Long64(long rip, long rsp, KvmDescriptorTable gdt, long pageTable)
+    record Long64(long rip, long rsp, KvmDescriptorTable gdt, long pageTable, Arguments arguments)
             implements EntryState {
+        /// Without arguments.
+        public Long64(long rip, long rsp, KvmDescriptorTable gdt, long pageTable) {
+            this(rip, rsp, gdt, pageTable, Arguments.NONE);
+        }
+
         @Override
         public void apply(KvmSregs sregs, KvmRegs regs) {
             setSegments(sregs, flat(CODE_SELECTOR, 0xb, true), flat(DATA_SELECTOR, 0x3, false));
@@ -64,6 +93,7 @@ public sealed interface EntryState {
             sregs.efer(EFER_LME | EFER_LMA);
             regs.rip(rip);
             regs.rsp(rsp);
+            arguments.writeTo(regs);
         }
     }
 
@@ -78,6 +108,9 @@ public sealed interface EntryState {
     long CR4_OSXMMEXCPT = 1 << 10;
     long EFER_LME = 1 << 8;
     long EFER_LMA = 1 << 10;
+
+    /// A busy 32-bit TSS of the smallest size (Intel SDM vol. 3A §8.2.1).
+    KvmSegment TASK_STATE = new KvmSegment(0, 0x67, 0, 0xb, true, 0, false, false, false, false);
 
     /// Changes what differs from a reset.
     void apply(KvmSregs sregs, KvmRegs regs);

@@ -72,6 +72,36 @@ class EntryStateTest {
     }
 
     @Test
+    void protectedModeHasTheTaskStateOfPvh() {
+        new EntryState.Protected32(0, 0, GDT).apply(sregs, regs);
+
+        assertEquals(
+                new KvmSegment(0, 0x67, 0, 0xb, true, 0, false, false, false, false), sregs.tr());
+    }
+
+    @Test
+    void protectedModePassesArguments() {
+        var arguments = new EntryState.Arguments(0x2bad_b002, 0x6000, 0x7000);
+
+        new EntryState.Protected32(0, 0, GDT, arguments).apply(sregs, regs);
+
+        assertEquals(0x2bad_b002, regs.rax());
+        assertEquals(0x6000, regs.rbx());
+        assertEquals(0x7000, regs.rsi());
+    }
+
+    @Test
+    void longModePassesArguments() {
+        var arguments = new EntryState.Arguments(1, 2, 0xffff_8000_0000_7000L);
+
+        new EntryState.Long64(0, 0, GDT, 0x9000, arguments).apply(sregs, regs);
+
+        assertEquals(1, regs.rax());
+        assertEquals(2, regs.rbx());
+        assertEquals(0xffff_8000_0000_7000L, regs.rsi());
+    }
+
+    @Test
     void longModeHasPagingAnd64BitCode() {
         new EntryState.Long64(0xffff_ffff_8100_0000L, 0x8000, GDT, 0x9000).apply(sregs, regs);
 
@@ -95,16 +125,16 @@ class EntryStateTest {
 
     @Test
     void otherRegistersAreLeftAsTheyWere() {
-        regs.rax(1);
-        regs.rsi(2);
+        regs.rcx(1);
+        regs.rdi(2);
         regs.rflags(2);
         sregs.idt(new KvmDescriptorTable(0x600, 0xfff));
         sregs.apicBase(0xfee0_0900L);
 
         new EntryState.Long64(0, 0, GDT, 0x9000).apply(sregs, regs);
 
-        assertEquals(1, regs.rax());
-        assertEquals(2, regs.rsi());
+        assertEquals(1, regs.rcx());
+        assertEquals(2, regs.rdi());
         assertEquals(2, regs.rflags());
         assertEquals(new KvmDescriptorTable(0x600, 0xfff), sregs.idt());
         assertEquals(0xfee0_0900L, sregs.apicBase());

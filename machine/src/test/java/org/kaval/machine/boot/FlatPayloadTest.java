@@ -72,7 +72,7 @@ class FlatPayloadTest {
     @ParameterizedTest
     @CsvSource({"REAL16, 0x7c00", "PROTECTED32, 0x100000", "LONG64, 0x100000"})
     void isPutWhereItsModeSays(Mode mode, int address) throws IOException {
-        FlatPayload.of(CODE, mode).load(memory);
+        FlatPayload.of(CODE, mode).load(BootContext.of(memory));
 
         assertEquals(address, mode.loadAddress());
         assertArrayEquals(CODE, read(address, CODE.length));
@@ -83,7 +83,7 @@ class FlatPayloadTest {
     void fileIsPutWhereItsModeSays(Mode mode) throws IOException {
         Path file = Files.write(directory.resolve("payload"), CODE);
 
-        FlatPayload.of(file, mode).load(memory);
+        FlatPayload.of(file, mode).load(BootContext.of(memory));
 
         assertArrayEquals(CODE, read(mode.loadAddress(), CODE.length));
     }
@@ -94,14 +94,14 @@ class FlatPayloadTest {
         FlatPayload payload = FlatPayload.of(code, Mode.REAL16);
         code[0] = 0;
 
-        payload.load(memory);
+        payload.load(BootContext.of(memory));
 
         assertArrayEquals(CODE, read(0x7c00, CODE.length));
     }
 
     @Test
     void realModeEntersAtTheCodeAndUsesNothingElse() throws IOException {
-        EntryState state = FlatPayload.of(CODE, Mode.REAL16).load(memory);
+        EntryState state = FlatPayload.of(CODE, Mode.REAL16).load(BootContext.of(memory));
 
         assertEquals(new EntryState.Real16(0x7c00, 0x7c00), state);
         assertEquals(new TreeSet<>(List.of(0x7)), usedPages());
@@ -109,7 +109,7 @@ class FlatPayloadTest {
 
     @Test
     void protectedModeEntersAtTheCodeAndHasAGdt() throws IOException {
-        EntryState state = FlatPayload.of(CODE, Mode.PROTECTED32).load(memory);
+        EntryState state = FlatPayload.of(CODE, Mode.PROTECTED32).load(BootContext.of(memory));
 
         var gdt = new KvmDescriptorTable(0x500, 6 * 8 - 1);
         assertEquals(new EntryState.Protected32(0x10_0000, 0x7c00, gdt), state);
@@ -118,7 +118,7 @@ class FlatPayloadTest {
 
     @Test
     void longModeEntersAtTheCodeAndHasGdtAndPageTables() throws IOException {
-        EntryState state = FlatPayload.of(CODE, Mode.LONG64).load(memory);
+        EntryState state = FlatPayload.of(CODE, Mode.LONG64).load(BootContext.of(memory));
 
         var gdt = new KvmDescriptorTable(0x500, 6 * 8 - 1);
         assertEquals(new EntryState.Long64(0x10_0000, 0x7c00, gdt, 0x9000), state);
@@ -172,7 +172,7 @@ class FlatPayloadTest {
     void gdtHasFlatSegments(
             Mode mode, int selector, int type, int privilege, boolean longMode, boolean wide)
             throws IOException {
-        FlatPayload.of(CODE, mode).load(memory);
+        FlatPayload.of(CODE, mode).load(BootContext.of(memory));
 
         assertEquals(
                 new Descriptor(0, 0xffff_ffffL, type, true, privilege, true, longMode, wide),
@@ -182,7 +182,7 @@ class FlatPayloadTest {
     @ParameterizedTest
     @ValueSource(ints = {0, 8})
     void gdtBeginsWithEmptyDescriptors(int selector) throws IOException {
-        FlatPayload.of(CODE, Mode.LONG64).load(memory);
+        FlatPayload.of(CODE, Mode.LONG64).load(BootContext.of(memory));
 
         assertEquals(0, memory.readLe64(0x500 + selector));
     }
@@ -221,7 +221,8 @@ class FlatPayloadTest {
                 0xffff_ffffL, // the last byte
             })
     void firstFourGibAreMappedToThemselvesForRing3Too(long address) throws IOException {
-        var state = (EntryState.Long64) FlatPayload.of(CODE, Mode.LONG64).load(memory);
+        var state =
+                (EntryState.Long64) FlatPayload.of(CODE, Mode.LONG64).load(BootContext.of(memory));
 
         assertEquals(OptionalLong.of(address), translate(state.pageTable(), address));
     }
@@ -229,14 +230,16 @@ class FlatPayloadTest {
     @ParameterizedTest
     @ValueSource(longs = {0x1_0000_0000L, 0x80_0000_0000L, 0x7fff_ffff_ffffL, 0x8000_0000_0000L})
     void nothingElseIsMapped(long address) throws IOException {
-        var state = (EntryState.Long64) FlatPayload.of(CODE, Mode.LONG64).load(memory);
+        var state =
+                (EntryState.Long64) FlatPayload.of(CODE, Mode.LONG64).load(BootContext.of(memory));
 
         assertEquals(OptionalLong.empty(), translate(state.pageTable(), address));
     }
 
     @Test
     void everyLargePageIsMappedToItself() throws IOException {
-        var state = (EntryState.Long64) FlatPayload.of(CODE, Mode.LONG64).load(memory);
+        var state =
+                (EntryState.Long64) FlatPayload.of(CODE, Mode.LONG64).load(BootContext.of(memory));
 
         assertEquals(List.of(), wronglyMapped(state.pageTable()));
     }
@@ -255,7 +258,7 @@ class FlatPayloadTest {
         byte[] code = new byte[MEMORY - mode.loadAddress()];
         code[code.length - 1] = 7;
 
-        FlatPayload.of(code, mode).load(memory);
+        FlatPayload.of(code, mode).load(BootContext.of(memory));
 
         assertEquals(7, memory.readByte(MEMORY - 1));
     }
@@ -266,7 +269,9 @@ class FlatPayloadTest {
         byte[] code = new byte[MEMORY - mode.loadAddress() + 1];
 
         var refused =
-                assertThrows(IOException.class, () -> FlatPayload.of(code, mode).load(memory));
+                assertThrows(
+                        IOException.class,
+                        () -> FlatPayload.of(code, mode).load(BootContext.of(memory)));
 
         assertEquals(
                 "the payload: %d bytes at 0x%x do not fit into 4 MiB of memory"
@@ -279,7 +284,9 @@ class FlatPayloadTest {
         var refused =
                 assertThrows(
                         IOException.class,
-                        () -> FlatPayload.of(new byte[0], Mode.REAL16).load(memory));
+                        () ->
+                                FlatPayload.of(new byte[0], Mode.REAL16)
+                                        .load(BootContext.of(memory)));
 
         assertEquals("the payload: empty", refused.getMessage());
     }
@@ -287,7 +294,8 @@ class FlatPayloadTest {
     private String refusal(Path file) {
         var payload = FlatPayload.of(file, Mode.LONG64);
         return String.valueOf(
-                assertThrows(IOException.class, () -> payload.load(memory)).getMessage());
+                assertThrows(IOException.class, () -> payload.load(BootContext.of(memory)))
+                        .getMessage());
     }
 
     @Test
@@ -364,7 +372,7 @@ class FlatPayloadTest {
 
     private static String refusalOrNothing(Path file, GuestMemory into) {
         try {
-            FlatPayload.of(file, Mode.LONG64).load(into);
+            FlatPayload.of(file, Mode.LONG64).load(BootContext.of(into));
             return "";
         } catch (IOException e) {
             return String.valueOf(e.getMessage());
@@ -377,7 +385,7 @@ class FlatPayloadTest {
     void filesAreClosed() throws IOException {
         Path good = Files.write(directory.resolve("payload"), CODE);
         Path bad = sparse(1L << 40);
-        FlatPayload.of(good, Mode.LONG64).load(memory);
+        FlatPayload.of(good, Mode.LONG64).load(BootContext.of(memory));
         assertInstanceOf(String.class, refusal(bad));
 
         assertEquals(List.of(), openFilesIn(directory));
