@@ -120,7 +120,8 @@ public final class NestedHost implements AutoCloseable {
         new Transfer(this).in(source, target);
     }
 
-    /// Copies files, and folders with all that is in them, to the paths that they have here.
+    /// Copies files, and folders with all that is in them, to the paths that they have here;
+    /// instead of symbolic links what they lead to.
     public void copyIn(Collection<Path> sources) throws IOException {
         new Transfer(this).in(sources);
     }
