@@ -20,10 +20,12 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
+import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsKvm;
 
 /// A host that runs out of something half-way: one clear line, and nothing stays behind.
 @NeedsKvm
+@NeedsFiles({"/usr/bin/prlimit", "/lib/x86_64-linux-gnu/libsmartcols.so.1"})
 class HostLimitsTest {
     /// More than a machine with four vCPUs needs.
     private static final int ENOUGH = 32;

@@ -1,12 +1,18 @@
 package org.kaval.ci;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /// The packaged image, which the build makes before these tests.
 final class Image {
     static final Path DIRECTORY =
             Path.of("..", "cli", "target", "kaval").toAbsolutePath().normalize();
+
+    private static final Pattern ARCHIVE = Pattern.compile("kaval-.*-linux-x86_64\\.tar\\.gz");
 
     private Image() {}
 
@@ -14,8 +20,21 @@ final class Image {
     static String kaval() {
         Path command = DIRECTORY.resolve("bin/kaval");
         if (!Files.isExecutable(command)) {
-            throw new AssertionError(command + " is missing: run ./mvnw package");
+            throw missing(command);
         }
         return command.toString();
+    }
+
+    /// The same as an archive.
+    static Path archive() throws IOException {
+        try (Stream<Path> files = Files.list(DIRECTORY.getParent())) {
+            return files.filter(file -> ARCHIVE.matcher(file.getFileName().toString()).matches())
+                    .max(Comparator.comparingLong(file -> file.toFile().lastModified()))
+                    .orElseThrow(() -> missing("the archive of " + DIRECTORY));
+        }
+    }
+
+    private static AssertionError missing(Object what) {
+        return new AssertionError(what + " is missing: run ./mvnw package");
     }
 }

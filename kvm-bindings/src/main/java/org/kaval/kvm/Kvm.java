@@ -129,7 +129,9 @@ public final class Kvm implements AutoCloseable {
             case Errno.ENOENT ->
                     "load the module with 'sudo modprobe kvm-intel' or 'sudo modprobe kvm-amd', and"
                             + " if that fails enable virtualization in the firmware or the outer"
-                            + " hypervisor";
+                            + " hypervisor; a container is started with '--device "
+                            + device
+                            + "'";
             case Errno.EACCES, Errno.EPERM ->
                     "join its group with 'sudo usermod -aG kvm $USER' and log in again, or for this"
                             + " boot only: 'sudo chmod 666 "

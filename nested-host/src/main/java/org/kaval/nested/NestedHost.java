@@ -28,13 +28,17 @@ import org.kaval.nested.guest.Message;
 /// user's cache; later ones restore that state. Nested hosts are independent of each other. One
 /// ends with {@link #close}, at its time limit, or with this process, however that ends.
 public final class NestedHost implements AutoCloseable {
+    private static final Duration PING = Duration.ofMillis(200);
+    private static final Duration SIGN_OF_LIFE = Duration.ofMinutes(2);
+
     private final Qemu qemu;
     private final Frames frames;
     private final AtomicInteger streams = new AtomicInteger();
     private final Map<Integer, NestedProcess> processes = new ConcurrentHashMap<>();
     private final CompletableFuture<byte[]> hello = new CompletableFuture<>();
     private final CompletableFuture<NestedHostException> ended = new CompletableFuture<>();
-    private final Thread limit;
+    private final Thread watch;
+    private volatile long lastSign = System.nanoTime();
     private volatile @Nullable String closedBecause;
 
     private NestedHost(Qemu qemu, Duration timeLimit) {
@@ -44,7 +48,7 @@ public final class NestedHost implements AutoCloseable {
                         Channels.newInputStream(qemu.channel()),
                         Channels.newOutputStream(qemu.channel()));
         Thread.ofPlatform().daemon().name("nested-host-reader").start(this::read);
-        this.limit = Thread.ofVirtual().name("nested-host-limit").start(() -> closeAt(timeLimit));
+        this.watch = Thread.ofVirtual().name("nested-host-watch").unstarted(() -> watch(timeLimit));
     }
 
     /// Starts one, with the user's cache.
@@ -116,7 +120,8 @@ public final class NestedHost implements AutoCloseable {
         new Transfer(this).in(source, target);
     }
 
-    /// Copies files, and folders with all that is in them, to the paths that they have here.
+    /// Copies files, and folders with all that is in them, to the paths that they have here;
+    /// instead of symbolic links what they lead to.
     public void copyIn(Collection<Path> sources) throws IOException {
         new Transfer(this).in(sources);
     }
@@ -149,10 +154,15 @@ public final class NestedHost implements AutoCloseable {
         end("it was closed");
     }
 
-    /// Ends the session but not the machine, which is then no longer this object's.
+    /// From now on its time limit counts.
+    void startWatch() {
+        watch.start();
+    }
+
+    /// Ends the session but not the machine, which is then no longer this object's. Not once {@link
+    /// #startWatch} was called: the agent could be about to answer a ping, and wait for ever.
     void disconnect() throws IOException {
         closedBecause = "its state is being saved";
-        limit.interrupt();
         qemu.channel().close();
     }
 
@@ -160,7 +170,7 @@ public final class NestedHost implements AutoCloseable {
         if (closedBecause == null) {
             closedBecause = reason;
         }
-        limit.interrupt();
+        watch.interrupt();
         try {
             qemu.close();
         } catch (IOException e) {
@@ -168,13 +178,28 @@ public final class NestedHost implements AutoCloseable {
         }
     }
 
-    private void closeAt(Duration timeLimit) {
+    /// Ends it at its time limit, and when it has shown no sign of life for long.
+    ///
+    /// The pings have a second use. QEMU's software CPU has a race between an interrupt that comes
+    /// from another thread and its own entry to or exit from a guest, in which the interrupt is
+    /// forgotten until the next one comes; a guest that loops may then loop for ever (seen with
+    /// QEMU 7.2). A ping is an interrupt.
+    private void watch(Duration timeLimit) {
+        long start = System.nanoTime();
         try {
-            Thread.sleep(timeLimit);
-        } catch (InterruptedException e) {
-            return; // it has ended
+            while (true) {
+                Thread.sleep(PING);
+                frames.send(Message.PING, 0, new byte[0]);
+                long now = System.nanoTime();
+                if (now - start > timeLimit.toNanos()) {
+                    end("its time limit of " + timeLimit.toSeconds() + " s was reached");
+                } else if (hello.isDone() && now - lastSign > SIGN_OF_LIFE.toNanos()) {
+                    end("it has not answered for " + SIGN_OF_LIFE.toSeconds() + " s");
+                }
+            }
+        } catch (InterruptedException | IOException e) {
+            // it has ended, or its connection, which the reader reports
         }
-        end("its time limit of " + timeLimit.toSeconds() + " s was reached");
     }
 
     private void awaitAgent(Duration answer) throws IOException {
@@ -230,6 +255,10 @@ public final class NestedHost implements AutoCloseable {
     }
 
     private void accept(Frames.Frame frame) throws IOException {
+        lastSign = System.nanoTime();
+        if (frame.type() == Message.PONG) {
+            return;
+        }
         if (frame.type() == Message.HELLO) {
             hello.complete(frame.payload());
             return;
@@ -270,9 +299,10 @@ public final class NestedHost implements AutoCloseable {
             }
         }
 
-        /// 2 CPUs, 3 GiB of RAM, an hour.
+        /// One CPU, 3 GiB of RAM, an hour. With more CPUs more is emulated at once, but QEMU 7.2's
+        /// AMD-V then loses interrupts between them, and guests may hang.
         public Settings() {
-            this(2, 3072, Duration.ofHours(1), Map.of(), List.of(), null);
+            this(1, 3072, Duration.ofHours(1), Map.of(), List.of(), null);
         }
 
         public Settings withCpus(int count) {

@@ -67,6 +67,7 @@ final class SavedState {
             qemu.monitor().execute("migrate-incoming", Map.of("uri", uri));
             NestedHost host = NestedHost.connect(qemu, settings, RESTORE);
             host.setClock();
+            host.startWatch();
             restored = true;
             return host;
         } finally {
@@ -79,7 +80,7 @@ final class SavedState {
     private void save(Path folder) throws IOException {
         Path ram = folder.resolve("ram");
         try (Qemu qemu = Qemu.start(image.arguments(settings, ram, true), settings.console())) {
-            NestedHost host = NestedHost.connect(qemu, settings.withTimeLimit(BOOT), BOOT);
+            NestedHost host = NestedHost.connect(qemu, settings, BOOT);
             host.disconnect();
             await(() -> qemu.consoleText().contains("agent: session ended"), qemu);
             Qmp monitor = qemu.monitor();

@@ -63,7 +63,7 @@ final class Transfer {
         if (sources.isEmpty()) {
             return;
         }
-        var arguments = new ArrayList<String>(List.of("-C", "/", "-cf", "-", "--"));
+        var arguments = new ArrayList<String>(List.of("-C", "/", "-chf", "-", "--"));
         for (Path source : sources) {
             arguments.add(source.toAbsolutePath().toString().substring(1));
         }

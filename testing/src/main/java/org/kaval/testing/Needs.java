@@ -14,7 +14,10 @@ enum Needs {
     private static final String HARDWARE_VIRTUALIZATION = "hardware-virtualization";
 
     static Needs of(TestDescriptor test) {
-        Set<TestTag> tags = test.getTags();
+        return of(test.getTags());
+    }
+
+    static Needs of(Set<TestTag> tags) {
         if (tags.contains(TestTag.create(HARDWARE_VIRTUALIZATION))) {
             return HARDWARE;
         }

@@ -99,6 +99,7 @@ public final class PlaceListener implements TestExecutionListener {
                             "\t",
                             place(test),
                             result,
+                            Needs.of(test.getTags()).name(),
                             className(test),
                             test.getDisplayName().replaceAll("\\s+", " "),
                             reason.replaceAll("\\s+", " ")));

@@ -89,6 +89,7 @@ public final class Agent {
         AgentProcess process = processes.get(stream);
         switch (frame.type()) {
             case Message.HELLO -> frames.send(Message.HELLO, stream, frame.payload());
+            case Message.PING -> frames.send(Message.PONG, stream, frame.payload());
             case Message.START -> start(frames, stream, Message.Start.decode(frame.payload()));
             case Message.INPUT -> {
                 if (process != null) {

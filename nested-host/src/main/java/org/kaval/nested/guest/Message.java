@@ -42,6 +42,12 @@ public final class Message {
     /// From the agent, last of a stream: why it could not be started.
     public static final int FAILED = 10;
 
+    /// To the agent: a sign of life is asked for.
+    public static final int PING = 11;
+
+    /// From the agent: that sign.
+    public static final int PONG = 12;
+
     private Message() {}
 
     /// The payload of {@link #START}.
