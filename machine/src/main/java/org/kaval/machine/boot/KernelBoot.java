@@ -86,7 +86,7 @@ public final class KernelBoot implements BootSource {
         }
     }
 
-    private EntryState load(ImageFile file, BootContext context) throws IOException {
+    EntryState load(ImageFile file, BootContext context) throws IOException {
         KernelFormat format = KernelFormat.of(file);
         if (!format.isBootable()) {
             throw format.refuse(file);
