@@ -4,6 +4,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -128,19 +129,31 @@ final class NestedRun implements AutoCloseable {
     }
 
     /// What the tests say they need beside their class path.
-    private static List<Path> files(TestDescriptor root) {
-        Path folder = Path.of(System.getProperty("basedir", System.getProperty("user.dir")));
+    private static List<Path> files(TestDescriptor root) throws IOException {
+        Path folder = FilesExtension.module();
         var files = new LinkedHashSet<Path>();
+        var owners = new HashSet<Class<?>>();
         for (TestDescriptor test : root.getDescendants()) {
             Class<?> owner = classOf(test.getSource().orElse(null));
             NeedsFiles needs = owner == null ? null : owner.getAnnotation(NeedsFiles.class);
-            if (needs != null) {
+            if (owner != null && needs != null && owners.add(owner)) {
+                make(owner);
                 for (String file : needs.value()) {
                     files.add(folder.resolve(file).toAbsolutePath().normalize());
                 }
             }
         }
         return List.copyOf(files);
+    }
+
+    private static void make(Class<?> owner) throws IOException {
+        try {
+            FilesExtension.make(owner);
+        } catch (IOException e) {
+            throw e;
+        } catch (Exception e) {
+            throw new IOException("files for " + owner.getName() + ": " + e.getMessage(), e);
+        }
     }
 
     private static @Nullable Class<?> classOf(@Nullable TestSource source) {

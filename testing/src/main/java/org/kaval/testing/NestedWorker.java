@@ -43,6 +43,7 @@ final class NestedWorker {
                     "org.opentest4j.AssertionFailedError",
                     "org.jspecify.annotations.NullMarked");
 
+    private static final String HERE = "kaval.test.is-nested";
     private static final String FOLDER = "/kaval/worker/";
     private static final Duration DUMP_LIMIT = Duration.ofSeconds(20);
     private static final Duration START_LIMIT = Duration.ofMinutes(2);
@@ -71,6 +72,11 @@ final class NestedWorker {
                 process.status()
                         .whenComplete((status, failure) ->
                                 events.add(new Event.Ended(end(status, failure))));
+    }
+
+    /// Whether this JVM is such a worker.
+    static boolean isHere() {
+        return Boolean.getBoolean(HERE);
     }
 
     /// What a nested host is to have for a worker.
@@ -205,6 +211,7 @@ final class NestedWorker {
                 properties.put(name, own.getProperty(name));
             }
         }
+        properties.put(HERE, "true");
         properties.put("basedir", System.getProperty("basedir", System.getProperty("user.dir")));
         properties.put("java.class.path", String.join(":", classPath));
         return flatten(properties);

@@ -19,7 +19,9 @@ import org.kaval.memory.GuestRange;
 /// |   8-11 | `PM_TMR`   | 32 bits at 3.579545 MHz  | ignored                          |
 ///
 /// `PM1_STS` and `PM1_EN` have bit 0, the timer's top bit has changed, and bit 8, the power button
-/// was pressed. The system control interrupt (SCI) is high while a bit is set in both.
+/// was pressed. `PM1_EN` also keeps bits 5 (global lock) and 10 (real-time clock), as a system that
+/// enables them reads them back; neither ever happens. The system control interrupt (SCI) is high
+/// while a bit is set in both.
 ///
 /// Any thread (guarded by this).
 public final class AcpiPm implements Device {
@@ -43,7 +45,9 @@ public final class AcpiPm implements Device {
 
     private static final int TMR = 1;
     private static final int PWRBTN = 1 << 8;
-    private static final int EVENTS = TMR | PWRBTN;
+    private static final int GBL = 1 << 5;
+    private static final int RTC = 1 << 10;
+    private static final int ENABLES = TMR | GBL | PWRBTN | RTC;
 
     private static final int SCI_EN = 1;
     private static final int SLP_TYP_SHIFT = 10;
@@ -128,8 +132,8 @@ public final class AcpiPm implements Device {
             switch (offset + i) {
                 case 0 -> status &= ~written;
                 case 1 -> status &= ~(written << Byte.SIZE);
-                case 2 -> enable = ((enable & ~0xff) | written) & EVENTS;
-                case 3 -> enable = ((enable & 0xff) | written << Byte.SIZE) & EVENTS;
+                case 2 -> enable = ((enable & ~0xff) | written) & ENABLES;
+                case 3 -> enable = ((enable & 0xff) | written << Byte.SIZE) & ENABLES;
                 case 5 -> off |= isPowerOff(written << Byte.SIZE);
                 default -> {} // read-only, or nothing that a machine that is always on could do
             }
