@@ -23,6 +23,7 @@ import org.kaval.kvm.KvmVm.Doorbell.AddressSpace;
 import org.kaval.linux.EventFd;
 import org.kaval.linux.Host;
 import org.kaval.linux.Mmap;
+import org.kaval.testing.AlsoOnVtX;
 import org.kaval.testing.NeedsKvm;
 
 /// A few bytes of real-mode code run and exit. Needs KVM, any kind.
@@ -48,6 +49,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void outIsAnExitAndThenTheGuestGoesOn() throws Exception {
         try (TinyGuest guest =
                 guest(
@@ -68,6 +70,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void inGetsTheAnswer() throws Exception {
         try (TinyGuest guest =
                 guest(
@@ -86,6 +89,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void stringInputIsSeveralElementsInOneExit() throws Exception {
         try (TinyGuest guest =
                 guest(
@@ -108,6 +112,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void accessBeyondMemoryIsAnExit() throws Exception {
         try (TinyGuest guest =
                 guest(
@@ -130,6 +135,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void doorbellSignalsWithoutAnExit() throws Exception {
         try (EventFd doorbell = EventFd.create("doorbell");
                 TinyGuest guest =
@@ -146,6 +152,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void doorbellInMemorySignalsWithoutAnExit() throws Exception {
         try (EventFd doorbell = EventFd.create("doorbell");
                 TinyGuest guest =
@@ -160,6 +167,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void doorbellThatMatchesAValueLeavesTheOthersAlone() throws Exception {
         try (EventFd doorbell = EventFd.create("doorbell");
                 TinyGuest guest =
@@ -180,6 +188,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void writtenPagesAreInTheDirtyLogOnce() throws Exception {
         try (TinyGuest guest =
                         guest(
@@ -221,6 +230,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void realModeAddressesArePhysical() throws Exception {
         try (TinyGuest guest = guest(0xf4)) {
             assertEquals(OptionalLong.of(0x1234), guest.vcpu.translate(0x1234));
@@ -228,6 +238,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void immediateExitEndsTheRunBeforeTheGuest() throws Exception {
         try (TinyGuest guest =
                 guest(
@@ -252,6 +263,7 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void memoryThatIsTakenAwayIsMmio() throws Exception {
         try (TinyGuest guest =
                 guest(

@@ -188,11 +188,11 @@ final class NestedImage {
                 String.join(" ", prestarted.stream().map(NestedImage::quote).toList()));
     }
 
-    private static String quote(String word) {
+    static String quote(String word) {
         return "'" + word.replace("'", "'\\''") + "'";
     }
 
-    private static void add(Initramfs image, String path, Path file) throws IOException {
+    static void add(Initramfs image, String path, Path file) throws IOException {
         if (Files.isDirectory(file)) {
             image.tree(path, file);
         } else {
@@ -215,7 +215,7 @@ final class NestedImage {
     }
 
     /// What the Java runtime is linked to, as ldd(1) tells.
-    private static Set<Path> libraries(Path javaHome) throws IOException {
+    static Set<Path> libraries(Path javaHome) throws IOException {
         var command = new ArrayList<String>(List.of("ldd"));
         for (String file : NATIVE) {
             Path path = javaHome.resolve(file);
@@ -240,7 +240,7 @@ final class NestedImage {
         return libraries;
     }
 
-    private static String javaKey(Path javaHome) throws IOException {
+    static String javaKey(Path javaHome) throws IOException {
         MessageDigest digest = sha256();
         digest.update(javaHome.toString().getBytes(StandardCharsets.UTF_8));
         update(digest, javaHome.resolve("release"));
@@ -269,6 +269,12 @@ final class NestedImage {
                 digest.update(in.readAllBytes());
             }
         }
+        update(digest, files);
+        return hex(digest);
+    }
+
+    /// Takes in what `files` have in them, and what they are called.
+    static void update(MessageDigest digest, Map<String, Path> files) throws IOException {
         for (Map.Entry<String, Path> file : files.entrySet()) {
             digest.update(file.getKey().getBytes(StandardCharsets.UTF_8));
             try (Stream<Path> tree = Files.walk(file.getValue())) {
@@ -278,7 +284,6 @@ final class NestedImage {
                 }
             }
         }
-        return hex(digest);
     }
 
     private static void update(MessageDigest digest, Path file) throws IOException {

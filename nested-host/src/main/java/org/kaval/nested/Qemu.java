@@ -2,7 +2,6 @@ package org.kaval.nested;
 
 import java.io.Closeable;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -14,25 +13,17 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /// One QEMU process, its two sockets and its console.
 ///
-/// The process dies with this one, however this one ends: the kernel kills it when the thread that
-/// started it is gone (`PR_SET_PDEATHSIG`), and that thread lives as long as the process. The
-/// sockets' folder is removed as soon as QEMU has connected, so nothing stays behind either.
+/// The process dies with this one, however this one ends. The sockets' folder is removed as soon as
+/// QEMU has connected, so nothing stays behind either.
 final class Qemu implements Closeable {
     static final String PROGRAM = "qemu-system-x86_64";
     private static final Duration CONNECT = Duration.ofSeconds(30);
     private static final int POLL_MILLIS = 2;
-
-    private static final ExecutorService STARTER =
-            Executors.newSingleThreadExecutor(
-                    task -> Thread.ofPlatform().daemon().name("qemu-starter").unstarted(task));
 
     private final Process process;
     private final Console console;
@@ -145,7 +136,7 @@ final class Qemu implements Closeable {
     }
 
     private static List<String> command(List<String> arguments, Path folder) {
-        var command = new ArrayList<String>(List.of("setpriv", "--pdeathsig", "KILL", PROGRAM));
+        var command = new ArrayList<String>(List.of(PROGRAM));
         command.addAll(arguments);
         command.addAll(
                 List.of(
@@ -160,18 +151,10 @@ final class Qemu implements Closeable {
     }
 
     private static Process launch(List<String> command) throws IOException {
-        var builder =
+        return Children.start(
                 new ProcessBuilder(command)
                         .redirectErrorStream(true)
-                        .redirectInput(Path.of("/dev/null").toFile());
-        try {
-            return STARTER.submit(builder::start).get();
-        } catch (ExecutionException e) {
-            throw new NestedHostException(
-                    "setpriv is missing: apt-get install util-linux", e.getCause());
-        } catch (InterruptedException e) {
-            throw interrupted(e);
-        }
+                        .redirectInput(Path.of("/dev/null").toFile()));
     }
 
     private static ServerSocketChannel listen(Path path) throws IOException {
@@ -204,68 +187,5 @@ final class Qemu implements Closeable {
     private static NestedHostException interrupted(InterruptedException cause) {
         Thread.currentThread().interrupt();
         return new NestedHostException("interrupted while QEMU was starting", cause);
-    }
-
-    /// Reads what the guest's console and QEMU itself print, on a thread of its own.
-    private static final class Console {
-        private static final int KEPT = 64 << 10;
-        private static final String PANIC = "Kernel panic - not syncing: ";
-
-        private final StringBuilder text = new StringBuilder(); // guarded by this
-        private final Thread reader;
-
-        Console(InputStream in, @Nullable OutputStream log) {
-            reader =
-                    Thread.ofPlatform()
-                            .daemon()
-                            .name("nested-host-console")
-                            .start(() -> read(in, log));
-        }
-
-        private void read(InputStream in, @Nullable OutputStream log) {
-            byte[] chunk = new byte[4096];
-            try {
-                for (int n = in.read(chunk); n >= 0; n = in.read(chunk)) {
-                    add(new String(chunk, 0, n, StandardCharsets.ISO_8859_1));
-                    if (log != null) {
-                        log.write(chunk, 0, n);
-                        log.flush();
-                    }
-                }
-            } catch (IOException e) {
-                add("\nconsole: " + e.getMessage() + "\n");
-            }
-        }
-
-        private synchronized void add(String more) {
-            text.append(more);
-            if (text.length() > KEPT) {
-                text.delete(0, text.length() - KEPT);
-            }
-        }
-
-        void awaitEnd() throws InterruptedException {
-            reader.join(1000);
-        }
-
-        synchronized String text() {
-            return text.toString();
-        }
-
-        @Nullable String panic() {
-            String all = text();
-            int at = all.indexOf(PANIC);
-            return at < 0
-                    ? null
-                    : all.substring(at + PANIC.length()).lines().findFirst().orElse("").strip();
-        }
-
-        String lastLine() {
-            return text().lines()
-                    .map(String::strip)
-                    .filter(line -> !line.isEmpty() && !line.endsWith("reboot: Power down"))
-                    .reduce((_, last) -> "last line of its console: " + last)
-                    .orElse("its console is empty");
-        }
     }
 }

@@ -12,7 +12,7 @@ public final class FilesExtension implements BeforeAllCallback {
 
     @Override
     public void beforeAll(ExtensionContext context) throws Exception {
-        if (!NestedWorker.isHere()) {
+        if (!WorkerSetup.isWorker()) {
             make(context.getRequiredTestClass());
         }
     }

@@ -13,6 +13,13 @@ enum Needs {
     private static final String KVM = "kvm";
     private static final String HARDWARE_VIRTUALIZATION = "hardware-virtualization";
 
+    private static final String ALSO_ON_VT_X = "also-on-vt-x";
+
+    /// Whether it runs on emulated VT-x, too.
+    static boolean isAlsoOnVtX(TestDescriptor test) {
+        return test.getTags().contains(TestTag.create(ALSO_ON_VT_X));
+    }
+
     static Needs of(TestDescriptor test) {
         return of(test.getTags());
     }

@@ -38,7 +38,8 @@ public final class NestedHostEngine implements TestEngine {
             root.addChild(child);
         }
         root.accept(test -> {
-            if (isRunnable(test) && !here.sendsAway(Needs.of(test), asked)) {
+            if (isRunnable(test)
+                    && !here.sendsAway(Needs.of(test), Needs.isAlsoOnVtX(test), asked)) {
                 test.removeFromHierarchy();
             }
         });
@@ -52,10 +53,11 @@ public final class NestedHostEngine implements TestEngine {
         TestDescriptor root = request.getRootTestDescriptor();
         listener.executionStarted(root);
         if (!root.getChildren().isEmpty()) {
-            try (var run = new NestedRun(request)) {
-                for (TestDescriptor testClass : new ArrayList<>(root.getChildren())) {
-                    run.run(testClass);
-                }
+            String asked = request.getConfigurationParameters().get(Place.PROPERTY).orElse("");
+            Workers workers =
+                    asked.equals(Place.VTX) ? new BochsWorker.Source() : new NestedWorker.Source();
+            try (var run = new NestedRun(request, workers)) {
+                run.run(new ArrayList<>(root.getChildren()));
             }
         }
         listener.executionFinished(root, TestExecutionResult.successful());

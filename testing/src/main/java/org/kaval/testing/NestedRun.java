@@ -4,6 +4,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -16,10 +17,9 @@ import org.junit.platform.engine.TestDescriptor;
 import org.junit.platform.engine.TestSource;
 import org.junit.platform.engine.support.descriptor.ClassSource;
 import org.junit.platform.engine.support.descriptor.MethodSource;
-import org.kaval.nested.NestedHost;
-import org.kaval.testing.NestedWorker.Event;
+import org.kaval.testing.TestWorker.Event;
 
-/// Runs test classes in one nested host, whatever befalls it: when its worker ends, or the whole
+/// Runs test classes in a nested host, whatever befalls it: when its worker ends, or the whole
 /// nested host, the test that was running has failed with the reason, and the others run in a new
 /// one. For one thread.
 final class NestedRun implements AutoCloseable {
@@ -35,12 +35,14 @@ final class NestedRun implements AutoCloseable {
     private final ExecutionRequest request;
     private final Map<String, String> parameters;
     private final Duration silence;
-    private @Nullable NestedHost host;
-    private @Nullable NestedWorker worker;
+    private final Workers workers;
+    private @Nullable TestWorker worker;
     private @Nullable String hopeless; // why no nested host can be had
 
-    NestedRun(ExecutionRequest request) {
+    /// @param workers where they come from; closed with this run
+    NestedRun(ExecutionRequest request, Workers workers) {
         this.request = request;
+        this.workers = workers;
         ConfigurationParameters all = request.getConfigurationParameters();
         var map = new LinkedHashMap<String, String>();
         for (String name : all.keySet()) {
@@ -51,12 +53,22 @@ final class NestedRun implements AutoCloseable {
         this.silence = Duration.parse(all.get(SILENCE).orElse(DEFAULT_SILENCE));
     }
 
-    /// Runs all tests of a class.
-    void run(TestDescriptor testClass) {
-        var replay = new Replay(testClass, request.getEngineExecutionListener());
+    /// Runs all tests of these classes, one class after the other.
+    void run(List<TestDescriptor> testClasses) {
+        var waiting = new ArrayDeque<Replay>();
+        for (TestDescriptor testClass : testClasses) {
+            waiting.add(new Replay(testClass, request.getEngineExecutionListener()));
+        }
+        while (!waiting.isEmpty()) {
+            Replay replay = waiting.remove();
+            run(replay, waiting.stream().map(Replay::remaining).toList());
+        }
+    }
+
+    private void run(Replay replay, List<List<String>> following) {
         while (!replay.remaining().isEmpty() && hopeless == null) {
             int before = replay.remaining().size();
-            String end = attempt(replay);
+            String end = attempt(replay, following);
             replay.failRunning(end);
             if (!replay.remaining().isEmpty() && replay.remaining().size() == before) {
                 replay.failFirst(end); // each attempt is for one less
@@ -66,10 +78,10 @@ final class NestedRun implements AutoCloseable {
     }
 
     /// @return why some may have no result
-    private String attempt(Replay replay) {
+    private String attempt(Replay replay, List<List<String>> following) {
         try {
-            NestedWorker current = worker();
-            current.run(replay.remaining());
+            TestWorker current = worker();
+            current.run(replay.remaining(), following);
             while (true) {
                 Event event = current.next(silence);
                 switch (event) {
@@ -88,6 +100,9 @@ final class NestedRun implements AutoCloseable {
                     }
                 }
             }
+        } catch (Workers.UnobtainableException e) {
+            hopeless = String.valueOf(e.getMessage());
+            return hopeless;
         } catch (IOException e) {
             worker = null;
             return String.valueOf(e.getMessage());
@@ -98,34 +113,19 @@ final class NestedRun implements AutoCloseable {
         }
     }
 
-    private NestedWorker worker() throws IOException, InterruptedException {
-        NestedHost currentHost = host;
-        if (currentHost == null || !currentHost.isAlive()) {
-            currentHost = start();
-            host = currentHost;
-            worker = null;
-            currentHost.copyIn(files(request.getRootTestDescriptor()));
-        }
-        NestedWorker current = worker;
-        if (current == null) {
-            current = NestedWorker.start(currentHost, parameters);
+    private TestWorker worker() throws IOException, InterruptedException {
+        TestWorker current = worker;
+        if (current == null || !current.isAlive()) {
+            String console = parameters.get(CONSOLE);
+            current =
+                    workers.start(
+                            new Workers.Order(
+                                    parameters,
+                                    files(request.getRootTestDescriptor()),
+                                    console == null ? null : new FileOutputStream(console, true)));
             worker = current;
         }
         return current;
-    }
-
-    private NestedHost start() throws IOException, InterruptedException {
-        try {
-            var settings = NestedWorker.settings(new NestedHost.Settings());
-            String console = parameters.get(CONSOLE);
-            return NestedHost.start(
-                    console == null
-                            ? settings
-                            : settings.withConsole(new FileOutputStream(console, true)));
-        } catch (IOException e) {
-            hopeless = e.getMessage();
-            throw e;
-        }
     }
 
     /// What the tests say they need beside their class path.
@@ -166,9 +166,6 @@ final class NestedRun implements AutoCloseable {
 
     @Override
     public void close() {
-        NestedHost current = host;
-        if (current != null) {
-            current.close();
-        }
+        workers.close();
     }
 }

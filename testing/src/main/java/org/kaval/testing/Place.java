@@ -22,11 +22,13 @@ enum Place {
     /// | `here`        | what the machine can  | nothing                                           |
     /// | `away`        | nothing               | what needs KVM, where KVM in place is no hardware |
     /// | `nested`      | nothing               | what needs KVM                                    |
+    /// | `vtx`         | nothing               | in the one with VT-x: what is {@link AlsoOnVtX}   |
     static final String PROPERTY = "kaval.test.place";
 
     static final String HERE = "here";
     static final String AWAY = "away";
     static final String NESTED = "nested";
+    static final String VTX = "vtx";
 
     private final String name;
     private final boolean runsPayloads;
@@ -63,7 +65,7 @@ enum Place {
     ///
     /// @param asked the value of {@link #PROPERTY}
     boolean runs(Needs needs, String asked) {
-        if (asked.equals(AWAY) || asked.equals(NESTED)) {
+        if (asked.equals(AWAY) || asked.equals(NESTED) || asked.equals(VTX)) {
             return false;
         }
         return switch (needs) {
@@ -73,16 +75,18 @@ enum Place {
         };
     }
 
-    /// Whether a test is for the nested host, too or instead.
+    /// Whether a test is for a nested host, too or instead.
     ///
+    /// @param alsoOnVtX whether it says that it is {@link AlsoOnVtX}
     /// @param asked the value of {@link #PROPERTY}
-    boolean sendsAway(Needs needs, String asked) {
+    boolean sendsAway(Needs needs, boolean alsoOnVtX, String asked) {
         if (needs == Needs.NOTHING) {
             return false;
         }
         return switch (asked) {
             case HERE -> false;
             case NESTED -> true;
+            case VTX -> alsoOnVtX;
             default -> !runsSystems;
         };
     }

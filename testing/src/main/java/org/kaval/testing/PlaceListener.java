@@ -22,6 +22,7 @@ public final class PlaceListener implements TestExecutionListener {
     public static final String PROPERTY = "kaval.kvm";
 
     private static final String NESTED = "AMD-V, nested host";
+    private static final String BOCHS = "VT-x, emulated by Bochs";
 
     private final String here = Place.here().label();
     private @Nullable BufferedWriter out; // guarded by this
@@ -86,7 +87,10 @@ public final class PlaceListener implements TestExecutionListener {
         boolean nested =
                 test.getUniqueIdObject().getEngineId().stream()
                         .anyMatch(NestedHostEngine.ID::equals);
-        return nested ? NESTED : here;
+        if (!nested) {
+            return here;
+        }
+        return System.getProperty(Place.PROPERTY, "").equals(Place.VTX) ? BOCHS : NESTED;
     }
 
     private synchronized void note(TestIdentifier test, String result, String reason) {

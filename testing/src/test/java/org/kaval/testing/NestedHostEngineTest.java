@@ -44,8 +44,13 @@ class NestedHostEngineTest {
     }
 
     private static EngineTestKit.Builder engine(Class<?>... classes) {
+        return engine(Place.NESTED, classes);
+    }
+
+    /// @param place as {@link Place#PROPERTY} has it
+    static EngineTestKit.Builder engine(String place, Class<?>... classes) {
         return EngineTestKit.engine(NestedHostEngine.ID)
-                .configurationParameter(Place.PROPERTY, Place.NESTED)
+                .configurationParameter(Place.PROPERTY, place)
                 .configurationParameter(
                         "junit.jupiter.execution.timeout.threaddump.enabled", "true")
                 .selectors(
@@ -55,7 +60,7 @@ class NestedHostEngineTest {
     }
 
     /// What became of each test, by display name.
-    private static Map<String, String> outcomes(EngineExecutionResults results) {
+    static Map<String, String> outcomes(EngineExecutionResults results) {
         var outcomes = new TreeMap<String, String>();
         results.testEvents().stream()
                 .forEach(
@@ -76,7 +81,7 @@ class NestedHostEngineTest {
         };
     }
 
-    private static Throwable failure(EngineExecutionResults results, String test) {
+    static Throwable failure(EngineExecutionResults results, String test) {
         return results.testEvents().stream()
                 .filter(event -> event.getType() == EventType.FINISHED && name(event).equals(test))
                 .findFirst()

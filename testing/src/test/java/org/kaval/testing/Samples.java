@@ -156,6 +156,31 @@ final class Samples {
         }
     }
 
+    /// The second test ends the JVM on emulated VT-x.
+    @AlsoOnVtX
+    static class CrashingOnVtX extends Crashing {}
+
+    /// The tests that stay on emulated VT-x.
+    @NeedsKvm
+    static class PartlyOnVtX {
+        @Test
+        @AlsoOnVtX
+        void passesOnVtX() throws Exception {
+            System.out.println("printed on VT-x");
+            String ept = Files.readString(Path.of("/sys/module/kvm_intel/parameters/ept"));
+            assertEquals("Y", ept.strip());
+        }
+
+        @Test
+        @AlsoOnVtX
+        void failsOnVtX() {
+            assertEquals("expected one", "actual one", "they differ");
+        }
+
+        @Test
+        void staysAway() {}
+    }
+
     static void waitForEver() throws InterruptedException {
         new CountDownLatch(1).await();
     }

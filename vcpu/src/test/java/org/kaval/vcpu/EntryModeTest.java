@@ -8,12 +8,14 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.kaval.kvm.KvmRegs;
+import org.kaval.testing.AlsoOnVtX;
 import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.TinyGuest.Access;
 
 /// Each guest begins with an instruction whose meaning depends on the mode, and uses its stack and
 /// the tables that it was given. Needs any KVM.
 @NeedsKvm
+@AlsoOnVtX
 @Timeout(60)
 class EntryModeTest {
     @Test

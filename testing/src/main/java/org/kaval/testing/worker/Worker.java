@@ -2,6 +2,7 @@ package org.kaval.testing.worker;
 
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectUniqueId;
 
+import java.io.EOFException;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -56,7 +57,11 @@ public final class Worker {
         System.setErr(err);
         events.write(READY);
         events.flush();
-        new Worker(new Frames(in, events)).serve();
+        try {
+            new Worker(new Frames(in, events)).serve();
+        } catch (EOFException e) {
+            System.exit(0); // no more requests; threads that tests have left do not count
+        }
     }
 
     private void serve() throws IOException {
