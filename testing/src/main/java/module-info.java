@@ -1,6 +1,7 @@
 /// What a test says about the machine that it needs, and how it gets one.
 module org.kaval.testing {
     requires org.junit.jupiter.params;
+    requires org.junit.platform.commons;
     requires org.kaval.nested;
     requires org.opentest4j;
     requires transitive org.junit.jupiter.api;

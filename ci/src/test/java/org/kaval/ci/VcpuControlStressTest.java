@@ -17,6 +17,7 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
+import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.Vcpu;
 
@@ -25,9 +26,9 @@ import org.kaval.vcpu.Vcpu;
 @NeedsKvm
 @Timeout(value = 10, unit = TimeUnit.MINUTES) // only so that a hang is reported
 class VcpuControlStressTest {
-    private static final int CYCLES = 10_000;
+    private static final int CYCLES = Effort.times(10_000);
     private static final int THREADS = 3;
-    private static final int MACHINES = 300;
+    private static final int MACHINES = Effort.times(300);
 
     @Test
     void noRequestIsLost() throws Exception {

@@ -8,12 +8,13 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
+import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsKvm;
 
 /// Machines leave nothing behind.
 @NeedsKvm
 class VmLeakTest {
-    private static final int MACHINES = 1000;
+    private static final int MACHINES = Effort.times(1000);
 
     @Test
     void aThousandMachinesLeaveNothing() throws Exception {

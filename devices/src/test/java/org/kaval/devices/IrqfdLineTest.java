@@ -11,6 +11,7 @@ import org.kaval.kvm.KvmVm;
 import org.kaval.kvm.KvmVmState;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
+import org.kaval.linux.EventFd;
 import org.kaval.testing.NeedsKvm;
 
 @NeedsKvm
@@ -35,12 +36,16 @@ class IrqfdLineTest {
     }
 
     @Test
-    void pulseAllocatesNothing() throws Exception {
+    void pulseAllocatesNothingBesideTheSystemCall() throws Exception {
         try (Kvm kvm = Kvm.open();
-                KvmVm vm = kvm.createVm()) {
+                KvmVm vm = kvm.createVm();
+                EventFd event = EventFd.create("nobody's")) {
             vm.createIrqchip();
+            // where only C1 compiles, the JDK's native calls leave the slice in which they put
+            // errno
+            long systemCall = Host.allocatedBytes(event::drain);
             try (IrqfdLine line = IrqfdLine.open(vm, 5)) {
-                assertEquals(0, Host.allocatedBytes(line::pulse));
+                assertEquals(systemCall, Host.allocatedBytes(line::pulse));
             }
         }
     }

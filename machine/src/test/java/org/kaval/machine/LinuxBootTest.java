@@ -69,7 +69,7 @@ class LinuxBootTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1, 128, false", "2, 512, false", "4, 6144, true"})
+    @CsvSource({"1, 128, false", "2, 512, false", "4, 2048, true"})
     void findsTheMachineThatWasAskedFor(int cpus, long mebibytes, boolean fast) throws Exception {
         Boot boot = boot(cpus, mebibytes, fast, "poweroff");
 

@@ -3,6 +3,7 @@ package org.kaval.testing;
 import java.nio.file.Path;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.platform.commons.support.ReflectionSupport;
 
 /// Has the files of {@link NeedsFiles} made before the tests of a class run in place; public
 /// because that annotation names it. In the nested host they are there already.
@@ -20,7 +21,7 @@ public final class FilesExtension implements BeforeAllCallback {
     static void make(Class<?> testClass) throws Exception {
         NeedsFiles needs = testClass.getAnnotation(NeedsFiles.class);
         if (needs != null) {
-            needs.madeBy().getDeclaredConstructor().newInstance().make(module());
+            ReflectionSupport.newInstance(needs.madeBy()).make(module());
         }
     }
 

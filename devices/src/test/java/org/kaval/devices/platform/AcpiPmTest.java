@@ -145,10 +145,12 @@ class AcpiPmTest {
     }
 
     @Test
-    void eventsThatThereAreNotCannotBeEnabled() {
+    void enableBitsOfTheFixedEventsStayAndOthersDoNot() {
         pm.write(ENABLE, 2, 0xffff);
 
-        assertEquals(PWRBTN | TMR, pm.read(ENABLE, 2));
+        int globalLock = 1 << 5;
+        int realTimeClock = 1 << 10;
+        assertEquals(PWRBTN | TMR | globalLock | realTimeClock, pm.read(ENABLE, 2));
     }
 
     @ParameterizedTest
