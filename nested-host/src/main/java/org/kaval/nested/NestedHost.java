@@ -299,10 +299,10 @@ public final class NestedHost implements AutoCloseable {
             }
         }
 
-        /// One CPU, 3 GiB of RAM, an hour. With more CPUs more is emulated at once, but QEMU 7.2's
+        /// One CPU, 4 GiB of RAM, an hour. With more CPUs more is emulated at once, but QEMU 7.2's
         /// AMD-V then loses interrupts between them, and guests may hang.
         public Settings() {
-            this(1, 3072, Duration.ofHours(1), Map.of(), List.of(), null);
+            this(1, 4096, Duration.ofHours(1), Map.of(), List.of(), null);
         }
 
         public Settings withCpus(int count) {

@@ -52,8 +52,8 @@ final class NestedHostCommand implements Callable<Integer> {
     @Option(
             names = "--memory",
             paramLabel = "MIB",
-            description = "RAM in MiB, at least 512 (default: 3072).")
-    private int mebibytes = 3072;
+            description = "RAM in MiB, at least 512 (default: 4096).")
+    private int mebibytes = 4096;
 
     @Option(
             names = "--time-limit",
