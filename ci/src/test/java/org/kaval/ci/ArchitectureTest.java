@@ -63,7 +63,7 @@ class ArchitectureTest {
                 .definedBy("org.kaval.machine..")
                 .layer("cli")
                 .definedBy("org.kaval.cli..")
-                .layer("ci")
+                .optionalLayer("ci") // it has tests only
                 .definedBy("org.kaval.ci..")
                 .whereLayer("memory")
                 .mayOnlyBeAccessedByLayers("devices", "machine", "cli", "ci")
