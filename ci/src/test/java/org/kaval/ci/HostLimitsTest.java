@@ -36,6 +36,7 @@ class HostLimitsTest {
     @Test
     void everyDescriptorThatIsMissingIsReportedAndNothingLeaks() throws Exception {
         tryMachine(); // so that no class is loaded while there are no descriptors
+        assertEquals("EMFILE", Errno.name(Errno.EMFILE));
         long limit = softLimit();
         Leaks before = Leaks.now();
         var after = new ArrayList<Leaks>();

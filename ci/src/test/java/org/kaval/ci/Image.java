@@ -10,7 +10,9 @@ import java.util.stream.Stream;
 /// The packaged image, which the build makes before these tests.
 final class Image {
     static final Path DIRECTORY =
-            Path.of("..", "cli", "target", "kaval").toAbsolutePath().normalize();
+            Path.of(System.getProperty("basedir", ""), "..", "cli", "target", "kaval")
+                    .toAbsolutePath()
+                    .normalize();
 
     private static final Pattern ARCHIVE = Pattern.compile("kaval-.*-linux-x86_64\\.tar\\.gz");
 
