@@ -4,3 +4,5 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
+#include <termios.h>

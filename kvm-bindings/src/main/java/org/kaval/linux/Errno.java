@@ -16,6 +16,7 @@ public final class Errno {
     public static final int ENODEV = 19;
     public static final int EINVAL = 22;
     public static final int EMFILE = 24;
+    public static final int ENOTTY = 25;
 
     /// Index is the number; 41 and 58 are not used by the kernel.
     // @formatter:off

@@ -260,6 +260,8 @@ class AbiLayoutTest {
     private static Map<String, Long> handWrittenNumbers() throws IllegalAccessException {
         return Map.of(
                 "AT_FDCWD", intConstants(Fd.class).getOrDefault("AT_FDCWD", 0L),
+                "TCGETS", intConstants(Terminal.class).getOrDefault("TCGETS", 0L),
+                "TCSETS", intConstants(Terminal.class).getOrDefault("TCSETS", 0L),
                 "SIGRTMIN + 2", intConstants(Kick.class).getOrDefault("SIGNAL", 0L),
                 "sysconf(_SC_PAGESIZE)", Mmap.PAGE_SIZE);
     }
