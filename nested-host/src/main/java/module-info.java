@@ -3,7 +3,6 @@
 module org.kaval.nested {
     requires com.fasterxml.jackson.jr.ob;
     requires info.picocli;
-    requires org.apache.commons.compress;
     requires org.tukaani.xz;
     requires static transitive org.jspecify;
 
