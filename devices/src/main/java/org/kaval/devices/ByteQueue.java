@@ -45,6 +45,9 @@ public final class ByteQueue {
         }
         byte value = ring[head];
         head = (head + 1) % ring.length;
+        if (size == ring.length) {
+            notifyAll();
+        }
         size--;
         return Byte.toUnsignedInt(value);
     }
@@ -56,6 +59,9 @@ public final class ByteQueue {
         while (size == 0 && !closed) {
             wait();
         }
+        if (size == ring.length) {
+            notifyAll();
+        }
         int count = Math.min(size, into.length);
         int first = Math.min(count, ring.length - head);
         System.arraycopy(ring, head, into, 0, first);
@@ -63,6 +69,16 @@ public final class ByteQueue {
         head = (head + count) % ring.length;
         size -= count;
         return count;
+    }
+
+    /// Waits until there is room.
+    ///
+    /// @return false if it is closed
+    public synchronized boolean awaitRoom() throws InterruptedException {
+        while (size == ring.length && !closed) {
+            wait();
+        }
+        return !closed;
     }
 
     public synchronized boolean isFull() {

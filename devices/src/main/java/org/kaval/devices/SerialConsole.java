@@ -18,19 +18,27 @@ import org.kaval.linux.Fd;
 /// Both ways are bounded and neither blocks a vCPU. Output waits for its reader in a queue that a
 /// thread of its own empties, as a stream may block; while the queue is full the UART tells the
 /// guest that it is busy, so nothing is lost unless the guest does not look. Input waits in a queue
-/// until the guest reads it, and while that is full no more is read from the descriptor.
+/// until the guest reads it, and while that is full no more is read from the descriptor. A person's
+/// input goes through a filter, which is to see a key even if the guest reads nothing; so there is
+/// more room for it.
 public final class SerialConsole implements SerialPort, AutoCloseable {
     /// Some seconds of output for a reader that has stopped.
     private static final int OUTPUT_CAPACITY = 64 << 10;
 
     private static final int INPUT_CAPACITY = 4 << 10;
+
+    /// What a person may paste.
+    private static final int FILTERED_INPUT_CAPACITY = 1 << 20;
+
+    private static final int READ_SIZE = 64 << 10;
     private static final Duration DRAIN_LIMIT = Duration.ofSeconds(10);
     private static final Logger LOG = System.getLogger(SerialConsole.class.getName());
 
     private final String name;
     private final OutputStream sink;
     private final ByteQueue output = new ByteQueue(OUTPUT_CAPACITY);
-    private final ByteQueue input = new ByteQueue(INPUT_CAPACITY);
+    private final ByteQueue input;
+    private final InputFilter filter;
     private final LongAdder lost = new LongAdder();
     private final Thread writer;
     private volatile Runnable onChange = () -> {};
@@ -41,8 +49,19 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
     /// @param name of the thread and in messages: `serial0`
     /// @param sink is written and flushed by one thread; it stays the caller's
     public SerialConsole(String name, OutputStream sink) {
+        this(name, sink, InputFilter.NONE, INPUT_CAPACITY);
+    }
+
+    /// @param filter sees what comes from a descriptor, not what is given to {@link #type}
+    public SerialConsole(String name, OutputStream sink, InputFilter filter) {
+        this(name, sink, filter, FILTERED_INPUT_CAPACITY);
+    }
+
+    private SerialConsole(String name, OutputStream sink, InputFilter filter, int inputCapacity) {
         this.name = name;
         this.sink = sink;
+        this.filter = filter;
+        this.input = new ByteQueue(inputCapacity);
         this.writer = Thread.ofPlatform().name(name + "-out").daemon().start(this::write);
     }
 
@@ -60,6 +79,20 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
             onChange.run();
         }
         return taken;
+    }
+
+    /// Gives the guest all of `bytes[from, to)`, waiting for it to read where it must.
+    ///
+    /// @return false if the console was closed before
+    public boolean typeAll(byte[] bytes, int from, int to) throws InterruptedException {
+        int next = from;
+        while (next < to) {
+            next += type(bytes, next, to);
+            if (next < to && !input.awaitRoom()) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// Reads input from `fd`, on the loop's thread, until it ends. The descriptor stays the
@@ -101,6 +134,7 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
     /// Writes what is left, for 10 s at most, and ends the thread.
     @Override
     public void close() {
+        input.close();
         output.close();
         try {
             if (!writer.join(DRAIN_LIMIT)) {
@@ -197,10 +231,10 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
                 cancel();
                 return;
             }
-            byte[] bytes = new byte[input.room()];
+            byte[] bytes = new byte[Math.min(input.room(), READ_SIZE)];
             int count = fd.read(bytes);
             if (count > 0) {
-                type(bytes, 0, count);
+                type(bytes, 0, filter.filter(bytes, count));
             } else if (count == 0) {
                 end();
             }
@@ -209,13 +243,13 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
         private void readWholeFile() {
             try {
                 while (!mustWait()) {
-                    byte[] bytes = new byte[input.room()];
+                    byte[] bytes = new byte[Math.min(input.room(), READ_SIZE)];
                     int count = fd.read(bytes);
                     if (count <= 0) {
                         end();
                         return;
                     }
-                    type(bytes, 0, count);
+                    type(bytes, 0, filter.filter(bytes, count));
                 }
             } catch (ErrnoException e) {
                 LOG.log(Level.WARNING, "{0}: {1}", name, e.getMessage());

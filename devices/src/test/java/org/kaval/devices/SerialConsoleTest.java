@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -433,6 +434,74 @@ class SerialConsoleTest {
                     });
         } catch (IOException e) {
             throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    void filterSeesInputFirstAndMayKeepSome() throws Exception {
+        Path file = Files.writeString(directory.resolve("typed"), "a#b#c");
+        InputFilter noHashes =
+                (bytes, count) -> {
+                    String kept = new String(bytes, 0, count, US_ASCII).replace("#", "");
+                    System.arraycopy(kept.getBytes(US_ASCII), 0, bytes, 0, kept.length());
+                    return kept.length();
+                };
+        try (Fd source = Fd.open(file, Fd.Access.READ);
+                var loop = EventLoop.start("test-loop", bug -> {});
+                var console =
+                        new SerialConsole("test", OutputStream.nullOutputStream(), noHashes)) {
+            console.readFrom(source, loop);
+            assertEquals("abc", new String(receive(console, 3), US_ASCII));
+        }
+    }
+
+    @Test
+    void filterSeesWhatComesAfterAMegabyteThatTheGuestDoesNotRead() throws Exception {
+        // less than what fits, so that the guest need not read for the end to be seen
+        byte[] pasted = new byte[1_000_000];
+        pasted[pasted.length - 1] = '#';
+        Path file = Files.write(directory.resolve("pasted"), pasted);
+        var seen = new CountDownLatch(1);
+        InputFilter filter =
+                (bytes, count) -> {
+                    if (bytes[count - 1] == '#') {
+                        seen.countDown();
+                    }
+                    return count;
+                };
+        try (Fd source = Fd.open(file, Fd.Access.READ);
+                var loop = EventLoop.start("test-loop", bug -> {});
+                var console = new SerialConsole("test", OutputStream.nullOutputStream(), filter)) {
+            console.readFrom(source, loop);
+            assertTrue(seen.await(Host.LIMIT.toSeconds(), TimeUnit.SECONDS));
+        }
+    }
+
+    @Test
+    void typingAllWaitsForTheGuest() throws Exception {
+        byte[] typed = randomBytes(3 * INPUT_CAPACITY);
+        try (var console = new SerialConsole("test", OutputStream.nullOutputStream())) {
+            var typist = CompletableFuture.supplyAsync(() -> typeAll(console, typed));
+            assertArrayEquals(typed, receive(console, typed.length));
+            assertTrue(typist.get(Host.LIMIT.toSeconds(), TimeUnit.SECONDS));
+        }
+    }
+
+    @Test
+    void typingAllEndsWithTheConsole() throws Exception {
+        var console = new SerialConsole("test", OutputStream.nullOutputStream());
+        byte[] typed = randomBytes(2 * INPUT_CAPACITY);
+        var typist = CompletableFuture.supplyAsync(() -> typeAll(console, typed));
+        receive(console, 1); // so it has begun
+        console.close();
+        assertFalse(typist.get(Host.LIMIT.toSeconds(), TimeUnit.SECONDS));
+    }
+
+    private static boolean typeAll(SerialConsole console, byte[] bytes) {
+        try {
+            return console.typeAll(bytes, 0, bytes.length);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
         }
     }
 

@@ -79,6 +79,11 @@ public final class Vm implements AutoCloseable {
         machine.vcpus().forEach(Vcpu::resume);
     }
 
+    /// Whether it has been paused.
+    public synchronized boolean isPaused() {
+        return state == State.PAUSED;
+    }
+
     /// Ends the guest at once, as if its power were cut; returns when its vCPUs have stopped. Does
     /// nothing if it has ended. Not for a device, which is called by a vCPU and would wait for it:
     /// it has {@link MachineContext#end}.
@@ -127,6 +132,14 @@ public final class Vm implements AutoCloseable {
     /// @return how many of the bytes there was room for; the guest has to read some before more fit
     public int typeSerial(byte[] bytes) {
         return board.console().type(bytes, 0, bytes.length);
+    }
+
+    /// Gives the guest input on its first serial port as fast as it reads it; returns when it has
+    /// taken, or will find, all of it.
+    ///
+    /// @return false if the machine ended before
+    public boolean typeSerialAll(byte[] bytes, int from, int to) throws InterruptedException {
+        return board.console().typeAll(bytes, from, to);
     }
 
     /// Presses the power button: an operating system shuts down and powers off, if it listens to

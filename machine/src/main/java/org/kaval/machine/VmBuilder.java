@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.InputFilter;
 import org.kaval.devices.SerialConsole;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.CpuidEntry;
@@ -28,7 +29,8 @@ import org.kaval.vcpu.EntryState;
 import org.kaval.vcpu.Topology;
 import org.kaval.vcpu.Vcpu;
 
-/// Describes a machine and builds it. One thread; a builder builds one machine.
+/// Describes a machine and builds it. One thread. It may build several, one after another: so is a
+/// machine restarted whose guest asks for it.
 public final class VmBuilder {
     private static final long MIN_MEMORY = 1L << 20;
 
@@ -41,6 +43,7 @@ public final class VmBuilder {
     private @Nullable BootSource bootSource;
     private OutputStream serialOutput = OutputStream.nullOutputStream();
     private @Nullable Fd serialInput;
+    private @Nullable InputFilter inputFilter;
     private Path kvmDevice = Kvm.DEVICE;
     private final List<DeviceFactory> devices = new ArrayList<>();
 
@@ -107,6 +110,15 @@ public final class VmBuilder {
     /// The descriptor stays the caller's, who closes it after the machine.
     public VmBuilder serialInput(Fd source) {
         serialInput = source;
+        inputFilter = null;
+        return this;
+    }
+
+    /// The same, for a person who types: `filter` sees all input before the guest does. Up to 1 MiB
+    /// waits for a guest that does not read, so that the filter sees what comes next.
+    public VmBuilder serialInput(Fd source, InputFilter filter) {
+        serialInput = source;
+        inputFilter = filter;
         return this;
     }
 
@@ -208,7 +220,10 @@ public final class VmBuilder {
 
     private Mainboard attachDevices(Machine machine) throws IOException {
         machine.setUp();
-        var console = new SerialConsole("serial0", serialOutput);
+        SerialConsole console =
+                inputFilter == null
+                        ? new SerialConsole("serial0", serialOutput)
+                        : new SerialConsole("serial0", serialOutput, inputFilter);
         machine.onClose(console::close);
         var board = new Mainboard(console);
         for (DeviceFactory factory : builtIn(board)) {
