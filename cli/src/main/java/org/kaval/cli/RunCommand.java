@@ -111,6 +111,7 @@ final class RunCommand implements Callable<Integer> {
                 err.println("kaval: the guest " + crashed);
                 crashed.details().forEach(line -> err.println("  " + line));
             }
+            case VmOutcome.Halted _ -> err.println("kaval: the guest " + outcome);
             case VmOutcome.TimedOut _ -> err.println("kaval: the guest was " + outcome);
             case VmOutcome.PoweredOff _,
                     VmOutcome.Rebooted _,

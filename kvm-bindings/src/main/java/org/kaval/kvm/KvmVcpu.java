@@ -10,6 +10,9 @@ import static org.kaval.kvm.abi.KvmAbi.KVM_GET_XSAVE;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GET_XSAVE2;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GUESTDBG_ENABLE;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GUESTDBG_SINGLESTEP;
+import static org.kaval.kvm.abi.KvmAbi.KVM_MP_STATE_HALTED;
+import static org.kaval.kvm.abi.KvmAbi.KVM_MP_STATE_INIT_RECEIVED;
+import static org.kaval.kvm.abi.KvmAbi.KVM_MP_STATE_UNINITIALIZED;
 import static org.kaval.kvm.abi.KvmAbi.KVM_RUN;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_CPUID2;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_GUEST_DEBUG;
@@ -172,6 +175,15 @@ public final class KvmVcpu {
     /// Writes one of the parts of fixed size.
     public void setState(KvmVcpuState state, byte[] bytes) throws ErrnoException {
         state.part.write(fd, bytes);
+    }
+
+    /// Whether it waits in the kernel, halted or not yet started by another vCPU
+    /// (`KVM_GET_MP_STATE`).
+    public boolean isWaiting() throws ErrnoException {
+        int state = (int) StatePart.INT.get(StatePart.view(getState(KvmVcpuState.MP_STATE)), 0L);
+        return state == KVM_MP_STATE_HALTED()
+                || state == KVM_MP_STATE_UNINITIALIZED()
+                || state == KVM_MP_STATE_INIT_RECEIVED();
     }
 
     /// Makes every instruction an exit with {@link KvmExit#DEBUG}, or stops that

@@ -235,6 +235,10 @@ public final class VmBuilder {
         if (serialInput != null) {
             console.readFrom(serialInput, machine.eventLoop());
         }
+        HaltWatch.start(
+                machine::vcpus,
+                machine.timer("halt watch"),
+                () -> machine.end(new VmOutcome.Halted()));
         return board;
     }
 

@@ -20,6 +20,15 @@ public sealed interface VmOutcome {
         }
     }
 
+    /// The guest halted all its vCPUs with interrupts off, without powering off: nothing can wake
+    /// it.
+    record Halted() implements VmOutcome {
+        @Override
+        public String toString() {
+            return "halted for good, without powering off";
+        }
+    }
+
     /// The guest wrote to the debug-exit port.
     ///
     /// @param code what it wrote

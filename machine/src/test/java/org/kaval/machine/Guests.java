@@ -74,6 +74,18 @@ final class Guests {
                 0xeb, 0xfd); // jmp halt
     }
 
+    /// Waits for ever for an interrupt that does not come: the 8259s' and the APIC's are masked.
+    static FlatPayload waitsWithInterruptsOn() {
+        return real16(
+                0xfa,        // cli
+                0xb0, 0xff,  // mov al, 0xff
+                0xe6, 0x21,  // out 0x21, al
+                0xe6, 0xa1,  // out 0xa1, al
+                0xfb,        // sti
+                0xf4,        // halt: hlt
+                0xeb, 0xfd); // jmp halt
+    }
+
     /// Where {@link #counts} has its counter, 8 bytes.
     static final int COUNTER = 0x2000;
 

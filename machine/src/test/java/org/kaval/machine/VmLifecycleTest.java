@@ -47,6 +47,52 @@ class VmLifecycleTest {
         return List.of(Guests.spins(), Guests.halts());
     }
 
+    @Test
+    void guestThatHaltsForGoodHasEnded() throws Exception {
+        try (Vm vm = build(Guests.halts())) {
+            vm.start();
+            assertEquals(
+                    new VmOutcome.Halted(),
+                    assertTimeoutPreemptively(Host.LIMIT, () -> vm.awaitExit()));
+        }
+    }
+
+    @Test
+    void guestThatWaitsForAnInterruptHasNotEnded() throws Exception {
+        try (Vm vm = build(Guests.waitsWithInterruptsOn())) {
+            vm.start();
+            // five looks of the halt watch
+            assertEquals(new VmOutcome.TimedOut(), vm.awaitExit(Duration.ofSeconds(5)));
+        }
+    }
+
+    @Test
+    void pausedGuestThatHaltedEndsOnlyAfterItGoesOn() throws Exception {
+        try (Vm vm = build(Guests.halts())) {
+            vm.start();
+            vm.pause();
+            Thread.sleep(Duration.ofSeconds(4));
+            assertEquals(Optional.empty(), vm.outcome());
+            vm.resume();
+            assertEquals(
+                    new VmOutcome.Halted(),
+                    assertTimeoutPreemptively(Host.LIMIT, () -> vm.awaitExit()));
+        }
+    }
+
+    @Test
+    void builderBuildsTheNextOneAfterARestart() throws Exception {
+        VmBuilder builder = Vm.builder().memory(MEMORY).boot(Guests.exits(7));
+        try (Vm first = builder.build()) {
+            first.start();
+            assertEquals(new VmOutcome.DebugExit(7), first.awaitExit(Host.LIMIT));
+        }
+        try (Vm second = builder.build()) {
+            second.start();
+            assertEquals(new VmOutcome.DebugExit(7), second.awaitExit(Host.LIMIT));
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("endlessGuests")
     void guestWithInterruptsOffIsStopped(BootSource endless) throws Exception {

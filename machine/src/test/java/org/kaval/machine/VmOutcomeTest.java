@@ -15,6 +15,7 @@ class VmOutcomeTest {
                         new VmOutcome.Rebooted().toString(),
                         new VmOutcome.DebugExit(42).toString(),
                         new VmOutcome.Crashed(1, "triple fault", List.of("RIP=0")).toString(),
+                        new VmOutcome.Halted().toString(),
                         new VmOutcome.Stopped().toString(),
                         new VmOutcome.TimedOut().toString());
 
@@ -24,6 +25,7 @@ class VmOutcomeTest {
                         "rebooted",
                         "exited with code 42",
                         "crashed: vcpu 1: triple fault",
+                        "halted for good, without powering off",
                         "stopped",
                         "stopped at its time limit"),
                 texts);

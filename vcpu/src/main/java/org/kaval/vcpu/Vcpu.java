@@ -1,6 +1,8 @@
 package org.kaval.vcpu;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Queue;
@@ -106,6 +108,16 @@ public final class Vcpu {
     /// When the guest's first instruction began, by {@link System#nanoTime}; 0 if it has not.
     public long firstRunNanos() {
         return firstRunNanos;
+    }
+
+    /// How long the thread has been on a processor, in nanoseconds, the guest's time included
+    /// (`schedstat` of proc(5)); 0 before it has begun. It stands still while the guest halts.
+    public long cpuNanos() throws IOException {
+        if (threadId == 0) {
+            return 0;
+        }
+        String text = Files.readString(Path.of("/proc/self/task/%d/schedstat".formatted(threadId)));
+        return Long.parseLong(text, 0, text.indexOf(' '), 10);
     }
 
     /// Lets the guest run; does nothing once it is stopped.

@@ -1058,5 +1058,32 @@ public class KvmAbi extends KvmAbi$shared {
     public static long KVM_GET_XSAVE2() {
         return KVM_GET_XSAVE2;
     }
+    private static final int KVM_MP_STATE_HALTED = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_MP_STATE_HALTED 3
+     * }
+     */
+    public static int KVM_MP_STATE_HALTED() {
+        return KVM_MP_STATE_HALTED;
+    }
+    private static final int KVM_MP_STATE_INIT_RECEIVED = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_MP_STATE_INIT_RECEIVED 2
+     * }
+     */
+    public static int KVM_MP_STATE_INIT_RECEIVED() {
+        return KVM_MP_STATE_INIT_RECEIVED;
+    }
+    private static final int KVM_MP_STATE_UNINITIALIZED = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_MP_STATE_UNINITIALIZED 1
+     * }
+     */
+    public static int KVM_MP_STATE_UNINITIALIZED() {
+        return KVM_MP_STATE_UNINITIALIZED;
+    }
 }
 
