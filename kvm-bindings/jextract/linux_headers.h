@@ -6,3 +6,6 @@
 #include <sys/mman.h>
 #include <sys/ioctl.h>
 #include <termios.h>
+#include <sys/uio.h>
+#include <sys/stat.h>
+#include <linux/falloc.h>

@@ -38,19 +38,42 @@ public final class Fd implements AutoCloseable {
         }
     }
 
-    /// Opens an existing file (open(2)) with `O_CLOEXEC`.
-    public static Fd open(Path path, Access access) throws ErrnoException {
-        String name = path.toString();
+    /// What else is wanted of an opened file.
+    public enum Option {
+        /// The file is made; it is an error if it exists.
+        CREATE_NEW(LinuxAbi.O_CREAT() | LinuxAbi.O_EXCL()),
+        /// Reads and writes go past the page cache; they are aligned.
+        DIRECT(LinuxAbi.O_DIRECT());
+
+        private final int flags;
+
+        Option(int flags) {
+            this.flags = flags;
+        }
+    }
+
+    /// Opens a file (open(2)) with `O_CLOEXEC`.
+    public static Fd open(Path path, Access access, Option... options) throws ErrnoException {
+        int flags = access.flags;
+        for (Option option : options) {
+            flags |= option.flags;
+        }
+        return open(path, path.toString(), flags, 0666);
+    }
+
+    /// Makes a file without a name in `directory`, gone when it is closed (`O_TMPFILE` of open(2)).
+    ///
+    /// @param name for messages
+    public static Fd temporary(Path directory, String name) throws ErrnoException {
+        return open(directory, name, LinuxAbi.O_TMPFILE() | LinuxAbi.O_RDWR(), 0600);
+    }
+
+    private static Fd open(Path path, String name, int flags, int mode) throws ErrnoException {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment cPath = arena.allocateFrom(name);
-            int flags = access.flags | LinuxAbi.O_CLOEXEC();
-            return new Fd(
-                    name,
-                    Syscall.check(
-                            "openat",
-                            name,
-                            Syscall.call(
-                                    Syscall.OPENAT, AT_FDCWD, cPath.address(), flags, 0, 0, 0)));
+            long cPath = arena.allocateFrom(path.toString()).address();
+            int all = flags | LinuxAbi.O_CLOEXEC();
+            long result = Syscall.call(Syscall.OPENAT, AT_FDCWD, cPath, all, mode, 0, 0);
+            return new Fd(name, Syscall.check("openat", name, result));
         }
     }
 
@@ -144,6 +167,120 @@ public final class Fd implements AutoCloseable {
             MemorySegment.copy(buffer, JAVA_BYTE, 0, into, 0, length);
             return length;
         }
+    }
+
+    /// Reads from `fileOffset` on into bytes `from` to `from + length` of `into` (preadv(2)).
+    /// Allocates nothing.
+    ///
+    /// @return how many bytes; fewer than `length` at the end of the file, and whenever the kernel
+    ///   likes
+    public long preadv(IoVector into, long from, long length, long fileOffset)
+            throws ErrnoException {
+        return vectored("preadv", Syscall.PREADV, into, from, length, fileOffset);
+    }
+
+    /// Writes bytes `from` to `from + length` of `source` to `fileOffset` (pwritev(2)). Allocates
+    /// nothing.
+    ///
+    /// @return how many bytes, which may be fewer than `length`
+    public long pwritev(IoVector source, long from, long length, long fileOffset)
+            throws ErrnoException {
+        return vectored("pwritev", Syscall.PWRITEV, source, from, length, fileOffset);
+    }
+
+    private long vectored(
+            String operation, int call, IoVector memory, long from, long length, long fileOffset)
+            throws ErrnoException {
+        long result;
+        do {
+            result = memory.call(call, number(), from, length, fileOffset);
+        } while (result == -Errno.EINTR);
+        return Syscall.check(operation, name, result);
+    }
+
+    /// Reads from `fileOffset` on into `into` (pread(2)); how many bytes, as {@link #preadv} does.
+    public long pread(MemorySegment into, long fileOffset) throws ErrnoException {
+        return positioned("pread", Syscall.PREAD64, into, fileOffset);
+    }
+
+    /// Writes `source` to `fileOffset` (pwrite(2)); how many bytes, as {@link #pwritev} does.
+    public long pwrite(MemorySegment source, long fileOffset) throws ErrnoException {
+        return positioned("pwrite", Syscall.PWRITE64, source, fileOffset);
+    }
+
+    private long positioned(String operation, int call, MemorySegment memory, long fileOffset)
+            throws ErrnoException {
+        try {
+            long size = memory.byteSize();
+            long result;
+            do {
+                result = Syscall.call(call, number(), memory.address(), size, fileOffset, 0, 0);
+            } while (result == -Errno.EINTR);
+            return Syscall.check(operation, name, result);
+        } finally {
+            Reference.reachabilityFence(memory);
+        }
+    }
+
+    /// Returns when what has been written is on the disk (fdatasync(2)).
+    public void fdatasync() throws ErrnoException {
+        long result;
+        do {
+            result = Syscall.call(Syscall.FDATASYNC, number(), 0, 0, 0, 0, 0);
+        } while (result == -Errno.EINTR);
+        Syscall.check("fdatasync", name, result);
+    }
+
+    /// Sets the file's size; what is new is zeroes (ftruncate(2)).
+    public void ftruncate(long size) throws ErrnoException {
+        Syscall.check(
+                "ftruncate", name, Syscall.call(Syscall.FTRUNCATE, number(), size, 0, 0, 0, 0));
+    }
+
+    /// Gives the space of a range back; it reads as zeroes then (fallocate(2)).
+    ///
+    /// @return whether this file can do that
+    public boolean punchHole(long offset, long length) throws ErrnoException {
+        int mode = LinuxAbi.FALLOC_FL_PUNCH_HOLE() | LinuxAbi.FALLOC_FL_KEEP_SIZE();
+        return fallocate("FALLOC_FL_PUNCH_HOLE", mode, offset, length);
+    }
+
+    /// Makes a range zeroes and keeps space for it; the file's size stays (fallocate(2)).
+    ///
+    /// @return whether this file can do that
+    public boolean zeroRange(long offset, long length) throws ErrnoException {
+        int mode = LinuxAbi.FALLOC_FL_ZERO_RANGE() | LinuxAbi.FALLOC_FL_KEEP_SIZE();
+        return fallocate("FALLOC_FL_ZERO_RANGE", mode, offset, length);
+    }
+
+    private boolean fallocate(String operation, int mode, long offset, long length)
+            throws ErrnoException {
+        long result;
+        do {
+            result = Syscall.call(Syscall.FALLOCATE, number(), mode, offset, length, 0, 0);
+        } while (result == -Errno.EINTR);
+        if (result == -Errno.EOPNOTSUPP || result == -Errno.ENODEV) {
+            return false;
+        }
+        Syscall.check(operation, name, result);
+        return true;
+    }
+
+    /// Where the first data at or behind `offset` begins, -1 if there is none (`SEEK_DATA` of
+    /// lseek(2)). Moves the position of {@link #read}.
+    public long seekData(long offset) throws ErrnoException {
+        return seek("SEEK_DATA", LinuxAbi.SEEK_DATA(), offset);
+    }
+
+    /// Where the first hole at or behind `offset` begins, which the end of the file is too; -1 if
+    /// `offset` is behind the end (`SEEK_HOLE` of lseek(2)).
+    public long seekHole(long offset) throws ErrnoException {
+        return seek("SEEK_HOLE", LinuxAbi.SEEK_HOLE(), offset);
+    }
+
+    private long seek(String operation, int whence, long offset) throws ErrnoException {
+        long result = Syscall.call(Syscall.LSEEK, number(), offset, whence, 0, 0, 0);
+        return result == -Errno.ENXIO ? -1 : Syscall.check(operation, name, result);
     }
 
     @Override

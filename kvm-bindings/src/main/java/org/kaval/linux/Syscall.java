@@ -21,12 +21,17 @@ final class Syscall {
     static final int READ = 0;
     static final int WRITE = 1;
     static final int CLOSE = 3;
+    static final int FSTAT = 5;
+    static final int LSEEK = 8;
     static final int MMAP = 9;
     static final int MUNMAP = 11;
     static final int IOCTL = 16;
+    static final int PREAD64 = 17;
+    static final int PWRITE64 = 18;
     static final int MADVISE = 28;
     static final int GETPID = 39;
     static final int FCNTL = 72;
+    static final int FDATASYNC = 75;
     static final int FTRUNCATE = 77;
     static final int GETTID = 186;
     static final int EPOLL_CTL = 233;
@@ -34,9 +39,12 @@ final class Syscall {
     static final int OPENAT = 257;
     static final int EPOLL_PWAIT = 281;
     static final int TIMERFD_CREATE = 283;
+    static final int FALLOCATE = 285;
     static final int TIMERFD_SETTIME = 286;
     static final int EVENTFD2 = 290;
     static final int EPOLL_CREATE1 = 291;
+    static final int PREADV = 295;
+    static final int PWRITEV = 296;
     static final int MEMFD_CREATE = 319;
 
     private static final StructLayout STATE = Linker.Option.captureStateLayout();

@@ -258,12 +258,21 @@ class AbiLayoutTest {
     }
 
     private static Map<String, Long> handWrittenNumbers() throws IllegalAccessException {
-        return Map.of(
-                "AT_FDCWD", intConstants(Fd.class).getOrDefault("AT_FDCWD", 0L),
-                "TCGETS", intConstants(Terminal.class).getOrDefault("TCGETS", 0L),
-                "TCSETS", intConstants(Terminal.class).getOrDefault("TCSETS", 0L),
-                "SIGRTMIN + 2", intConstants(Kick.class).getOrDefault("SIGNAL", 0L),
-                "sysconf(_SC_PAGESIZE)", Mmap.PAGE_SIZE);
+        var expected = new TreeMap<String, Long>(intConstants(FileStatus.class));
+        expected.remove("BLOCK"); // POSIX has no name for it
+        expected.put("BLKGETSIZE64", FileStatus.BLKGETSIZE64);
+        expected.put("sizeof(struct flock)", FileLock.SIZE);
+        expected.put("offsetof(struct flock, l_type)", FileLock.TYPE);
+        expected.put("offsetof(struct flock, l_start)", FileLock.START);
+        expected.put("offsetof(struct flock, l_len)", FileLock.LENGTH);
+        expected.put("SEEK_SET", 0L);
+        expected.put("UIO_MAXIOV", (long) IoVector.MAX_COUNT);
+        expected.put("AT_FDCWD", intConstants(Fd.class).getOrDefault("AT_FDCWD", 0L));
+        expected.put("TCGETS", intConstants(Terminal.class).getOrDefault("TCGETS", 0L));
+        expected.put("TCSETS", intConstants(Terminal.class).getOrDefault("TCSETS", 0L));
+        expected.put("SIGRTMIN + 2", intConstants(Kick.class).getOrDefault("SIGNAL", 0L));
+        expected.put("sysconf(_SC_PAGESIZE)", Mmap.PAGE_SIZE);
+        return expected;
     }
 
     /// The static final `int`s of `type` by name, private ones included, in upper case as C's are.

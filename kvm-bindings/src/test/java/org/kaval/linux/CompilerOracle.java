@@ -37,8 +37,12 @@ final class CompilerOracle {
                     "sys/eventfd.h",
                     "sys/ioctl.h",
                     "sys/mman.h",
+                    "sys/stat.h",
                     "sys/syscall.h",
                     "sys/timerfd.h",
+                    "sys/uio.h",
+                    "linux/falloc.h",
+                    "linux/fs.h",
                     "linux/kvm.h");
 
     private static final Pattern ERROR =
