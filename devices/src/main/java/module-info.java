@@ -4,6 +4,7 @@ module org.kaval.devices {
     requires static transitive org.jspecify;
 
     exports org.kaval.devices;
+    exports org.kaval.devices.block;
     exports org.kaval.devices.pci;
     exports org.kaval.devices.platform;
 }

@@ -1,0 +1,23 @@
+package org.kaval.devices.block;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.kaval.linux.IoVector;
+
+/// Zeroes to write where a file system cannot make them by itself.
+final class Zeroes {
+    private static final MemorySegment ZEROES = Arena.global().allocate(1 << 18, 4096).asReadOnly();
+
+    private Zeroes() {}
+
+    /// Writes `length` zeroes to `offset`.
+    static void write(BlockFile file, long offset, long length) throws IOException {
+        IoVector vector = IoVector.of(ZEROES);
+        for (long done = 0; done < length; ) {
+            long count = Math.min(vector.byteSize(), length - done);
+            file.write(offset + done, vector, 0, count);
+            done += count;
+        }
+    }
+}
