@@ -5,6 +5,8 @@ module org.kaval.devices {
 
     exports org.kaval.devices;
     exports org.kaval.devices.block;
+    exports org.kaval.devices.compression to
+            org.kaval.machine;
     exports org.kaval.devices.pci;
     exports org.kaval.devices.platform;
 }

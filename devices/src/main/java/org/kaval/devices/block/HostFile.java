@@ -3,6 +3,7 @@ package org.kaval.devices.block;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
+import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileStatus;
 import org.kaval.linux.IoVector;
@@ -17,6 +18,9 @@ final class HostFile implements BlockFile {
     // false once the file system has said that it cannot
     private volatile boolean punches = true;
     private volatile boolean zeroes = true;
+
+    /// Why a flush failed. The kernel forgets what it could not write, so none succeeds after that.
+    private volatile @Nullable ErrnoException lost;
 
     private HostFile(Fd fd, FileStatus status, ImageOptions.Cache cache) throws IOException {
         this.fd = fd;
@@ -130,8 +134,19 @@ final class HostFile implements BlockFile {
 
     @Override
     public void flush() throws IOException {
-        if (!ignoresFlushes) {
+        if (ignoresFlushes) {
+            return;
+        }
+        ErrnoException before = lost;
+        if (before != null) {
+            throw new IOException(
+                    before.getMessage() + ", before; what was written is lost", before);
+        }
+        try {
             fd.fdatasync();
+        } catch (ErrnoException e) {
+            lost = e;
+            throw e;
         }
     }
 

@@ -11,9 +11,14 @@ final class Zeroes {
 
     private Zeroes() {}
 
+    /// Zeroes to write from, one thread at a time.
+    static IoVector vector() {
+        return IoVector.of(ZEROES);
+    }
+
     /// Writes `length` zeroes to `offset`.
     static void write(BlockFile file, long offset, long length) throws IOException {
-        IoVector vector = IoVector.of(ZEROES);
+        IoVector vector = vector();
         for (long done = 0; done < length; ) {
             long count = Math.min(vector.byteSize(), length - done);
             file.write(offset + done, vector, 0, count);

@@ -7,9 +7,9 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Optional;
+import org.kaval.devices.compression.CorruptDataException;
 import org.kaval.linux.Mmap;
 import org.kaval.machine.compression.Compression;
-import org.kaval.machine.compression.CorruptDataException;
 import org.kaval.memory.GuestRange;
 import org.kaval.vcpu.EntryState;
 

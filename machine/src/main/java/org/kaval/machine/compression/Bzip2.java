@@ -1,6 +1,9 @@
 package org.kaval.machine.compression;
 
 import java.util.Arrays;
+import org.kaval.devices.compression.CorruptDataException;
+import org.kaval.devices.compression.Input;
+import org.kaval.devices.compression.Output;
 
 /// bzip2: run lengths, the Burrows-Wheeler transform, move to front, Huffman codes, from the
 /// outside to the inside. The format has no specification but its implementation; each block and

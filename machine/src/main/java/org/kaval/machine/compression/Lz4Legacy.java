@@ -1,5 +1,9 @@
 package org.kaval.machine.compression;
 
+import org.kaval.devices.compression.CorruptDataException;
+import org.kaval.devices.compression.Input;
+import org.kaval.devices.compression.Output;
+
 /// LZ4 in its legacy frame, as the kernel's build makes it with `lz4 -l` (LZ4 Frame Format, "Legacy
 /// frame"; LZ4 Block Format): a magic number, then blocks of up to 8 MiB, each with its compressed
 /// size before it.

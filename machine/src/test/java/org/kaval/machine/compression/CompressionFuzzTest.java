@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.kaval.devices.compression.CorruptDataException;
 
 /// Compressed data that a fuzzer makes up: it is decompressed, or refused with one line. The
 /// segments that it goes from and to are as large as they say, so that an access beyond them is

@@ -24,6 +24,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.kaval.devices.compression.CorruptDataException;
 
 /// What libraries compress is decompressed to the same; what is not right is refused.
 class CompressionTest {

@@ -1,41 +1,42 @@
-package org.kaval.machine.compression;
+package org.kaval.devices.compression;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 
 /// Decompressed bytes, written from front to back; what has been written is the window of formats
 /// that copy from it. One thread.
-final class Output {
+public final class Output {
     private final ByteBuffer bytes;
     private int position;
 
     /// @param segment at most 2 GiB; never written beyond
-    Output(MemorySegment segment) {
+    public Output(MemorySegment segment) {
         bytes = segment.asByteBuffer();
     }
 
     /// How many bytes have been written.
-    int position() {
+    public int position() {
         return position;
     }
 
-    int capacity() {
+    public int capacity() {
         return bytes.capacity();
     }
 
     /// The bytes from `from` to what has been written.
-    ByteBuffer since(int from) {
+    public ByteBuffer since(int from) {
         return bytes.slice(from, position - from);
     }
 
-    void append(Input input, byte[] from, int offset, int length) throws CorruptDataException {
+    public void append(Input input, byte[] from, int offset, int length)
+            throws CorruptDataException {
         require(input, length);
         bytes.put(position, from, offset, length);
         position += length;
     }
 
     /// Appends the next `length` bytes of `input`, which there are.
-    void appendFrom(Input input, int length) throws CorruptDataException {
+    public void appendFrom(Input input, int length) throws CorruptDataException {
         require(input, length);
         bytes.put(position, input.bytes(), input.position(), length);
         input.skip(length);
@@ -43,7 +44,7 @@ final class Output {
     }
 
     /// Appends `length` times the same byte.
-    void fill(Input input, byte value, int length) throws CorruptDataException {
+    public void fill(Input input, byte value, int length) throws CorruptDataException {
         require(input, length);
         for (int end = position + length; position < end; position++) {
             bytes.put(position, value);
@@ -53,7 +54,8 @@ final class Output {
     /// Appends what lies `distance` bytes back, which may overlap what is appended.
     ///
     /// @param start before which the data must not reach
-    void appendMatch(Input input, int distance, int length, int start) throws CorruptDataException {
+    public void appendMatch(Input input, int distance, int length, int start)
+            throws CorruptDataException {
         if (distance <= 0 || distance > position - start) {
             throw input.error(
                     "a match %d bytes back, expected 1 to %d"

@@ -1,4 +1,4 @@
-package org.kaval.machine.compression;
+package org.kaval.devices.compression;
 
 import org.jspecify.annotations.Nullable;
 

@@ -1,9 +1,9 @@
-package org.kaval.machine.compression;
+package org.kaval.devices.compression;
 
 /// Zstandard (RFC 8878): one frame, without a dictionary. Its window is the output itself, however
 /// large it says it is.
-final class Zstd {
-    static final int MAGIC = 0xfd2f_b528;
+public final class Zstd {
+    public static final int MAGIC = 0xfd2f_b528;
 
     private static final int SINGLE_SEGMENT = 1 << 5;
     private static final int RESERVED = 1 << 3;
@@ -21,7 +21,8 @@ final class Zstd {
         this.output = output;
     }
 
-    static void decompress(Input input, Output output) throws CorruptDataException {
+    /// Decompresses the frame at the beginning of `input`, which may go on behind it.
+    public static void decompress(Input input, Output output) throws CorruptDataException {
         new Zstd(input, output).frame();
     }
 

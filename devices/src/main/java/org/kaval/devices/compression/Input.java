@@ -1,4 +1,4 @@
-package org.kaval.machine.compression;
+package org.kaval.devices.compression;
 
 import java.io.InputStream;
 import java.lang.foreign.MemorySegment;
@@ -6,32 +6,32 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
 /// Compressed bytes, read from front to back. One thread.
-final class Input extends InputStream {
+public final class Input extends InputStream {
     private final ByteBuffer bytes;
 
     /// @param segment at most 2 GiB
-    Input(MemorySegment segment) {
+    public Input(MemorySegment segment) {
         bytes = segment.asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
     }
 
     /// How many have been read.
-    int position() {
+    public int position() {
         return bytes.position();
     }
 
-    int remaining() {
+    public int remaining() {
         return bytes.remaining();
     }
 
     /// The bytes themselves, for {@link Output#appendFrom}.
-    ByteBuffer bytes() {
+    public ByteBuffer bytes() {
         return bytes;
     }
 
     /// Fails unless there are `count` bytes more.
     ///
     /// @param what they are, for the message
-    void require(long count, String what) throws CorruptDataException {
+    public void require(long count, String what) throws CorruptDataException {
         if (count > bytes.remaining()) {
             throw error(
                     "%d bytes are left, expected %d of %s"
@@ -39,42 +39,42 @@ final class Input extends InputStream {
         }
     }
 
-    int u8(String what) throws CorruptDataException {
+    public int u8(String what) throws CorruptDataException {
         require(1, what);
         return Byte.toUnsignedInt(bytes.get());
     }
 
-    int le16(String what) throws CorruptDataException {
+    public int le16(String what) throws CorruptDataException {
         require(2, what);
         return Short.toUnsignedInt(bytes.getShort());
     }
 
-    int le24(String what) throws CorruptDataException {
+    public int le24(String what) throws CorruptDataException {
         return le16(what) | (u8(what) << 16);
     }
 
-    int le32(String what) throws CorruptDataException {
+    public int le32(String what) throws CorruptDataException {
         require(4, what);
         return bytes.getInt();
     }
 
-    long le64(String what) throws CorruptDataException {
+    public long le64(String what) throws CorruptDataException {
         require(8, what);
         return bytes.getLong();
     }
 
     /// Goes on behind `count` bytes, which there are.
-    void skip(int count) {
+    public void skip(int count) {
         bytes.position(bytes.position() + count);
     }
 
     /// Reads `count` bytes, which there are, into the beginning of `into`.
-    void read(byte[] into, int count) {
+    public void read(byte[] into, int count) {
         bytes.get(into, 0, count);
     }
 
     /// What to throw when something is wrong here.
-    CorruptDataException error(String problem) {
+    public CorruptDataException error(String problem) {
         return new CorruptDataException(bytes.position(), problem);
     }
 

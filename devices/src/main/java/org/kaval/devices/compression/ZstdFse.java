@@ -1,4 +1,4 @@
-package org.kaval.machine.compression;
+package org.kaval.devices.compression;
 
 /// A decoding table of finite state entropy (RFC 8878 §4.1.1): for each state its symbol, and how
 /// to get to the next one.

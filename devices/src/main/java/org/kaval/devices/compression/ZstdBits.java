@@ -1,4 +1,4 @@
-package org.kaval.machine.compression;
+package org.kaval.devices.compression;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;

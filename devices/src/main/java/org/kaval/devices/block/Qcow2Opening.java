@@ -1,0 +1,36 @@
+package org.kaval.devices.block;
+
+import java.io.IOException;
+
+/// What is due before an image is written: some are refused, some repaired.
+final class Qcow2Opening {
+    private Qcow2Opening() {}
+
+    /// @return the header as it is then
+    static Qcow2Header prepareForWriting(BlockFile file, Qcow2Header header) throws IOException {
+        if (header.has(Qcow2.EXTENDED_L2)) {
+            throw new IOException(
+                    header.name()
+                            + ": has extended L2 entries, which can only be read; open it"
+                            + " read-only, or convert it");
+        }
+        if (header.has(Qcow2.CORRUPT)) {
+            throw new IOException(
+                    header.name()
+                            + ": is marked as corrupt; open it read-only, or run"
+                            + " kaval disk check --repair all");
+        }
+        if (header.autoclear() != 0) {
+            // what they speak of, dirty bitmaps for one, will not be kept up to date
+            writeField(file, Qcow2.AUTOCLEAR, 0);
+        }
+        return header.autoclear() == 0 ? header : Qcow2Header.read(file);
+    }
+
+    static void writeField(BlockFile file, long offset, long value) throws IOException {
+        Buffer field = Buffer.allocate(Long.BYTES);
+        field.bytes().set(Qcow2.BE64, 0, value);
+        file.write(offset, field.vector(), 0, Long.BYTES);
+        file.flush();
+    }
+}
