@@ -20,11 +20,28 @@ final class Qcow2Opening {
                             + ": is marked as corrupt; open it read-only, or run"
                             + " kaval disk check --repair all");
         }
+        boolean dirty = header.has(Qcow2.DIRTY);
+        if (dirty) {
+            repair(file);
+        }
         if (header.autoclear() != 0) {
             // what they speak of, dirty bitmaps for one, will not be kept up to date
             writeField(file, Qcow2.AUTOCLEAR, 0);
         }
-        return header.autoclear() == 0 ? header : Qcow2Header.read(file);
+        return dirty || header.autoclear() != 0 ? Qcow2Header.read(file) : header;
+    }
+
+    /// Of an image whose writer did not keep the reference counts, and was cut off.
+    private static void repair(BlockFile file) throws IOException {
+        CheckResult result = Qcow2Check.check(file, Qcow2Check.Repair.ALL, Progress.NONE);
+        if (!result.isClean()) {
+            throw new IOException(
+                    "%s: was not closed, and %d errors in it cannot be mended, the first: %s"
+                            .formatted(
+                                    file.name(),
+                                    result.corruptions() + result.leaks() - result.repaired(),
+                                    result.problems().getFirst()));
+        }
     }
 
     static void writeField(BlockFile file, long offset, long value) throws IOException {

@@ -32,6 +32,12 @@ final class Bytes {
         return Arena.ofAuto().allocateFrom(JAVA_BYTE, bytes);
     }
 
+    static byte[] of(IoVector vector, long from, int length) {
+        MemorySegment copy = Arena.ofAuto().allocate(length);
+        vector.copyTo(from, copy, 0, length);
+        return copy.toArray(JAVA_BYTE);
+    }
+
     /// Many equal bytes.
     static byte[] of(int value, int count) {
         var bytes = new byte[count];
