@@ -1,4 +1,5 @@
 /// The device model: the bus, interrupt lines, the event loop, and the devices.
+@SuppressWarnings("module") // org.kaval.machine is above this module, and not there yet
 module org.kaval.devices {
     requires transitive org.kaval.memory;
     requires static transitive org.jspecify;

@@ -66,9 +66,10 @@ public final class Images {
                                 new CorruptImageException(
                                         header.name(),
                                         Qcow2.BACKING_OFFSET,
-                                        ("the backing file '%s' without a format, expected one; say"
-                                                        + " which it is by kaval disk rebase"
-                                                        + " --unsafe --backing-format")
+                                        ("the backing file '%1$s' without a format, expected one; say"
+                                                        + " which it is: kaval disk rebase --unsafe"
+                                                        + " --backing '%1$s' --backing-format"
+                                                        + " raw|qcow2")
                                                 .formatted(header.backingFile())));
         return ImageFormat.named(title)
                 .orElseThrow(() ->

@@ -11,6 +11,11 @@ final class Zeroes {
 
     private Zeroes() {}
 
+    /// 256 KiB of zeroes.
+    static MemorySegment segment() {
+        return ZEROES;
+    }
+
     /// Zeroes to write from, one thread at a time.
     static IoVector vector() {
         return IoVector.of(ZEROES);
