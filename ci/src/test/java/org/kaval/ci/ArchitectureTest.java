@@ -70,7 +70,7 @@ class ArchitectureTest {
                 .whereLayer("vcpu")
                 .mayOnlyBeAccessedByLayers("machine", "cli", "ci")
                 .whereLayer("devices")
-                .mayOnlyBeAccessedByLayers("machine", "ci")
+                .mayOnlyBeAccessedByLayers("machine", "cli", "ci")
                 .whereLayer("machine")
                 .mayOnlyBeAccessedByLayers("cli", "ci")
                 .whereLayer("cli")

@@ -21,6 +21,7 @@ import picocli.CommandLine.Spec;
             RunCommand.class,
             DemoCommand.class,
             DoctorCommand.class,
+            DiskCommand.class,
             GenerateCompletion.class
         },
         versionProvider = Kaval.Version.class,
