@@ -141,8 +141,8 @@ final class ClusterMap {
             long next = table.entry(i);
             if (run.kind == Run.Kind.COMPRESSED
                     || kind(next) != run.kind
-                    || run.kind == Run.Kind.DATA
-                            && next != entry + ((long) (i - index) << clusterBits)) {
+                    || (run.kind == Run.Kind.DATA
+                            && next != entry + ((long) (i - index) << clusterBits))) {
                 break;
             }
             length += clusterSize;

@@ -1,8 +1,11 @@
 package org.kaval.devices.block;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
+import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileStatus;
@@ -47,8 +50,23 @@ final class HostFile implements BlockFile {
     /// Makes a file without a name, which is gone when it is closed.
     static HostFile temporary(Path directory, String name) throws IOException {
         return of(
-                Fd.temporary(directory, name),
+                openTemporary(directory, name),
                 ImageOptions.WRITABLE.withLocked(false).withCache(ImageOptions.Cache.UNSAFE));
+    }
+
+    private static Fd openTemporary(Path directory, String name) throws IOException {
+        try {
+            return Fd.temporary(directory, name);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.EOPNOTSUPP && e.errno() != Errno.EISDIR) {
+                throw e;
+            }
+            // a file system that has no files without names
+            Path file = directory.resolve(".kaval-" + UUID.randomUUID());
+            Fd fd = Fd.open(file, Fd.Access.READ_WRITE, Fd.Option.CREATE_NEW);
+            Files.delete(file);
+            return fd;
+        }
     }
 
     private static HostFile of(Fd fd, ImageOptions options) throws IOException {

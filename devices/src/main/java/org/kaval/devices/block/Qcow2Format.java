@@ -38,7 +38,8 @@ public record Qcow2Format(
                 refcountOrder >= 0 && refcountOrder <= 6,
                 "reference counts of 2^%d bits, expected 2^0 to 2^6".formatted(refcountOrder));
         require(
-                version == 3 || refcountOrder == DEFAULT_REFCOUNT_ORDER && !lazyRefcounts && !zstd,
+                version == 3
+                        || (refcountOrder == DEFAULT_REFCOUNT_ORDER && !lazyRefcounts && !zstd),
                 "version 2 has reference counts of 16 bits and zlib only");
         require(
                 (backingFile == null) == (backingFormat == null),
@@ -87,7 +88,7 @@ public record Qcow2Format(
         long clusterSize = 1L << clusterBits;
         long l1Bytes = l1Entries(size, clusterBits) * Long.BYTES;
         long l1Clusters = Math.ceilDiv(l1Bytes, clusterSize);
-        long perBlock = clusterSize * Byte.SIZE >>> refcountOrder;
+        long perBlock = (clusterSize * Byte.SIZE) >>> refcountOrder;
         long blocks = 1;
         long tableClusters = 1;
         while (blocks * perBlock < 1 + tableClusters + blocks + l1Clusters) {

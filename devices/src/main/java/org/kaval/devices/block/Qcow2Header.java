@@ -39,7 +39,24 @@ record Qcow2Header(
         List<Extension> extensions,
         @Nullable String backingFile) {
     /// A header extension.
-    record Extension(int type, byte[] data) {}
+    static final class Extension {
+        private final int type;
+        private final byte[] data;
+
+        /// @param data is not changed any more
+        Extension(int type, byte... data) {
+            this.type = type;
+            this.data = data;
+        }
+
+        int type() {
+            return type;
+        }
+
+        byte[] data() {
+            return data;
+        }
+    }
 
     static final int ZLIB = 0;
     static final int ZSTD = 1;
@@ -80,12 +97,12 @@ record Qcow2Header(
 
     /// How many bytes of the disk an L2 table describes.
     long bytesPerL2Table() {
-        return (long) clusterSize() / l2EntrySize() << clusterBits;
+        return ((long) clusterSize() / l2EntrySize()) << clusterBits;
     }
 
     /// How many clusters a refcount block counts.
     int refcountsPerBlock() {
-        return clusterSize() * Byte.SIZE >>> refcountOrder;
+        return (clusterSize() * Byte.SIZE) >>> refcountOrder;
     }
 
     /// The format of the backing file, as the image says.
@@ -159,7 +176,7 @@ record Qcow2Header(
         for (Extension extension : extensions) {
             at = put(bytes, at, extension);
         }
-        at = put(bytes, at, new Extension(Qcow2.END, new byte[0]));
+        at = put(bytes, at, new Extension(Qcow2.END));
         if (backing.length > 0) {
             checkFits(at, backing.length);
             bytes.set(BE64, Qcow2.BACKING_OFFSET, at);

@@ -176,10 +176,10 @@ final class Qcow2HeaderReader {
             throws CorruptImageException {
         require(
                 length == 0
-                        || offset > 0
+                        || (offset > 0
                                 && offset % clusterSize == 0
                                 && offset < fileSize
-                                && length <= roundedUp(fileSize) - offset,
+                                && length <= roundedUp(fileSize) - offset),
                 field,
                 "%s at 0x%x with %d bytes, expected at a cluster and within the file of %d bytes",
                 what,
@@ -253,6 +253,7 @@ final class Qcow2HeaderReader {
         return bytes.get(BE64, at);
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // the annotation is of a library that is not used
     private void require(boolean condition, long offset, String problem, Object... values)
             throws CorruptImageException {
         if (!condition) {

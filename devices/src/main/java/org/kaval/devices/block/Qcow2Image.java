@@ -183,7 +183,7 @@ public final class Qcow2Image implements BlockImage {
     }
 
     private long firstWhole(long offset) {
-        return offset + header.clusterSize() - 1 >>> header.clusterBits();
+        return (offset + header.clusterSize() - 1) >>> header.clusterBits();
     }
 
     /// The last cluster of the disk may have a part in it only, and is whole nevertheless.
@@ -242,10 +242,14 @@ public final class Qcow2Image implements BlockImage {
 
     @Override
     public void close() throws IOException {
-        try (file;
-                BlockImage below = backing) {
+        try {
             if (writer != null) {
                 writer.finish();
+            }
+        } finally {
+            file.close();
+            if (backing != null) {
+                backing.close();
             }
         }
     }

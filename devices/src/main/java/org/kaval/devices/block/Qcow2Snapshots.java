@@ -35,6 +35,9 @@ final class Qcow2Snapshots {
     record Found(List<Snapshot> snapshots, long tableBytes) {}
 
     static Found read(BlockFile file, Qcow2Header header) throws IOException {
+        if (header.snapshotCount() == 0) {
+            return new Found(List.of(), 0);
+        }
         var snapshots = new ArrayList<Snapshot>();
         Buffer buffer = Buffer.allocate(SMALLEST + MAX_ENTRY * 2L);
         long at = header.snapshotsOffset();
@@ -64,7 +67,7 @@ final class Qcow2Snapshots {
                     "%s bytes of extra data of a snapshot, expected at most 1024"
                             .formatted(Integer.toUnsignedString(extra)));
         }
-        long idAt = SMALLEST + extra;
+        long idAt = (long) SMALLEST + extra;
         var snapshot =
                 new Snapshot(
                         text(entry, idAt, idSize),

@@ -63,10 +63,11 @@ final class Qcow2Writer {
             return 0;
         }
         boolean reuse = isReusable(entry);
-        int count = reuse ? 1 : count(cluster, offset + length - 1 >>> clusterBits);
-        long host = reuse ? entry & Qcow2.OFFSET_MASK : refcounts.allocate(count);
+        int count = reuse ? 1 : count(cluster, (offset + length - 1) >>> clusterBits);
+        long host = reuse ? entry & Qcow2.OFFSET_MASK : refcounts.allocateUpTo(count);
+        count = reuse ? 1 : refcounts.lastCount();
         boolean zeroes = !reuse && refcounts.lastWasUntouched();
-        long end = Math.min(offset + length, cluster + count << clusterBits);
+        long end = Math.min(offset + length, (cluster + count) << clusterBits);
         boolean written = false;
         try {
             writeClusters(host, zeroes, offset, source, from, end - offset);
@@ -146,7 +147,7 @@ final class Qcow2Writer {
     /// @return false if it need not be written
     private boolean fill(Buffer buffer, long offset, long length, boolean zeroes)
             throws IOException {
-        if (length == 0 || zeroes && reader.isZero(offset, length)) {
+        if (length == 0 || (zeroes && reader.isZero(offset, length))) {
             return false;
         }
         reader.read(offset, buffer.vector(), 0, length);
@@ -183,8 +184,8 @@ final class Qcow2Writer {
             }
             long entry = map.entry(cluster);
             boolean absent = entry == 0;
-            if ((entry & Qcow2.ZERO) != 0 && (entry & Qcow2.COMPRESSED) == 0
-                    || absent && !shadows) {
+            if (((entry & Qcow2.ZERO) != 0 && (entry & Qcow2.COMPRESSED) == 0)
+                    || (absent && !shadows)) {
                 continue;
             }
             if (isInPlace(entry) && !mayUnmap) {

@@ -29,6 +29,7 @@ final class Refcounts {
     private long untouched;
 
     private boolean lastWasUntouched;
+    private int lastCount;
     private final boolean punches;
 
     /// @param punches whether the space of freed clusters goes back to the host
@@ -54,27 +55,62 @@ final class Refcounts {
     ///
     /// @return the offset of the first
     long allocate(int count) throws IOException {
-        long cluster = firstFree;
-        int found = 0;
-        boolean skipped = false;
-        while (found < count) {
-            if (get(provideBlock(cluster)) == 0 && map.fixed().allows(cluster << clusterBits)) {
-                found++;
-            } else {
-                found = 0;
+        long first = firstFree;
+        while (true) {
+            first = nextFree(first);
+            int found = freeFrom(first, count);
+            if (found == count) {
+                return take(first, count);
             }
-            skipped |= found > 0;
-            cluster++;
-            firstFree = skipped ? firstFree : cluster;
+            first += found;
         }
-        long first = cluster - count;
-        for (long i = first; i < cluster; i++) {
+    }
+
+    /// Takes the first free clusters that follow each other, `count` at most.
+    ///
+    /// @return the offset of the first; {@link #lastCount} says how many they are
+    long allocateUpTo(int count) throws IOException {
+        long first = nextFree(firstFree);
+        return take(first, freeFrom(first, count));
+    }
+
+    private long nextFree(long from) throws IOException {
+        long cluster = from;
+        while (!isFree(cluster)) {
+            cluster++;
+        }
+        firstFree = from == firstFree ? cluster : firstFree;
+        return cluster;
+    }
+
+    private int freeFrom(long first, int most) throws IOException {
+        int count = 0;
+        while (count < most && isFree(first + count)) {
+            count++;
+        }
+        return count;
+    }
+
+    private boolean isFree(long cluster) throws IOException {
+        provideBlock(cluster);
+        return get(cluster) == 0 && map.fixed().allows(cluster << clusterBits);
+    }
+
+    private long take(long first, int count) throws IOException {
+        for (long i = first; i < first + count; i++) {
             set(i, 1);
         }
-        firstFree = first == firstFree ? cluster : firstFree;
+        long end = first + count;
+        firstFree = first == firstFree ? end : firstFree;
+        lastCount = count;
         lastWasUntouched = first >= untouched;
-        untouched = Math.max(untouched, cluster);
+        untouched = Math.max(untouched, end);
         return first << clusterBits;
+    }
+
+    /// How many clusters {@link #allocateUpTo} gave last.
+    int lastCount() {
+        return lastCount;
     }
 
     /// Whether what {@link #allocate} gave last has never been written, so that it is zeroes.
@@ -96,6 +132,9 @@ final class Refcounts {
                                 + " run kaval disk check --repair all");
             }
             set(cluster, count - 1);
+            if (crowded()) {
+                write(); // nothing refers to these clusters any more, so at any time
+            }
             if (count == 1) {
                 firstFree = Math.min(firstFree, cluster);
                 free = free < 0 ? cluster : free;
@@ -186,7 +225,9 @@ final class Refcounts {
                 int mask = ((1 << (1 << order)) - 1) << shift;
                 int octet = block.get(JAVA_BYTE, bit >>> 3);
                 block.set(
-                        JAVA_BYTE, bit >>> 3, (byte) (octet & ~mask | (int) value << shift & mask));
+                        JAVA_BYTE,
+                        bit >>> 3,
+                        (byte) ((octet & ~mask) | (((int) value << shift) & mask)));
             }
         }
     }
@@ -206,8 +247,8 @@ final class Refcounts {
         return offset;
     }
 
-    /// Makes sure that there is a block for `cluster`, which is returned.
-    private long provideBlock(long cluster) throws IOException {
+    /// Makes sure that there is a block for `cluster`.
+    private void provideBlock(long cluster) throws IOException {
         long block = cluster / perBlock;
         if (block >= table.length) {
             growTable(block);
@@ -225,7 +266,6 @@ final class Refcounts {
             untouched = Math.max(untouched, home + 1);
             set(home, 1);
         }
-        return cluster;
     }
 
     boolean isDirty() {

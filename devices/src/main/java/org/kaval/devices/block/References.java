@@ -18,7 +18,11 @@ final class References {
 
     /// Takes back what {@link #add} has counted once.
     void remove(long cluster) {
-        chunks.get(cluster >>> CHUNK_BITS)[(int) (cluster & (CHUNK - 1))]--;
+        int[] chunk = chunks.get(cluster >>> CHUNK_BITS);
+        if (chunk == null) {
+            throw new IllegalStateException("cluster %d was not counted".formatted(cluster));
+        }
+        chunk[(int) (cluster & (CHUNK - 1))]--;
     }
 
     int count(long cluster) {

@@ -36,7 +36,7 @@ final class TableCache {
 
     TableCache(BlockFile file, int tableSize) {
         this.file = file;
-        slots = new Table[(int) Math.clamp(BYTES / tableSize, FEWEST, MOST)];
+        slots = new Table[Math.clamp(BYTES / tableSize, FEWEST, MOST)];
         offsets = new long[slots.length];
         for (int i = 0; i < slots.length; i++) {
             slots[i] = new Table(tableSize);

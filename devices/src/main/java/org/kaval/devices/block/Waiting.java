@@ -4,7 +4,8 @@ package org.kaval.devices.block;
 final class Waiting {
     private Waiting() {}
 
-    /// Waits for `monitor`, which the caller holds.
+    /// Waits for `monitor`, which the caller holds; may return for no reason.
+    @SuppressWarnings("WaitNotInLoop") // the callers have the loop
     static void on(Object monitor) {
         boolean interrupted = Thread.interrupted();
         try {

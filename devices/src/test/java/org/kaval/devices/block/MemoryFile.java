@@ -12,6 +12,7 @@ import org.kaval.linux.IoVector;
 final class MemoryFile implements BlockFile {
     /// Something that was done.
     sealed interface Change {
+        @SuppressWarnings("ArrayRecordComponent") // never changed, never compared
         record Write(long offset, byte[] bytes) implements Change {}
 
         record Resize(long size) implements Change {}

@@ -193,6 +193,25 @@ class Qcow2AgainstQemuTest {
         assertArrayEquals(content, Arrays.copyOf(Qemu.content(image, "qcow2"), 20 * MIB));
     }
 
+    /// More refcount blocks change than there is room for in memory.
+    @Test
+    void scatteredClustersAreFreed() throws Exception {
+        Path image = directory.resolve("image.qcow2");
+        String options = "cluster_size=512,refcount_bits=64"; // 64 counts in a block
+        Qemu.img("create", "-q", "-f", "qcow2", "-o", options, image, "20M");
+        int[] order = random.ints(0, 20 * 2048).distinct().limit(20_000).toArray();
+        try (BlockImage ours = Images.open(image, ImageFormat.QCOW2, ImageOptions.WRITABLE)) {
+            for (int cluster : order) {
+                Bytes.write(ours, cluster * 512L, (byte) 1);
+            }
+            ours.discard(0, 20 * MIB);
+            assertArrayEquals(new byte[20 * MIB], Bytes.read(ours, 0, 20 * MIB));
+        }
+        Qemu.assertClean(image);
+        assertEquals(
+                0, Qcow2Check.check(image, Qcow2Check.Repair.NOTHING, Progress.NONE).allocated());
+    }
+
     @Test
     void discardGivesSpaceBack() throws Exception {
         Path image = directory.resolve("image.qcow2");

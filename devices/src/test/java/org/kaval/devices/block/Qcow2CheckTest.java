@@ -19,7 +19,6 @@ import org.kaval.devices.block.Qcow2Check.Repair;
 /// Against `qemu-img check` on images that are damaged on purpose.
 class Qcow2CheckTest {
     private static final int MIB = 1 << 20;
-    private static final int CLUSTER = 4096;
 
     @TempDir private Path directory = Path.of("");
 

@@ -142,17 +142,17 @@ class Qcow2CrashTest {
         String where = "seed %d, crash at change %d".formatted(seed, at);
         CheckResult result = Qcow2Check.check(crashed, Qcow2Check.Repair.NOTHING, Progress.NONE);
         assertEquals(0, result.corruptions(), () -> where + ": " + result.problems());
-        Set<Byte>[] sets = allowedAt(at);
+        List<Set<Byte>> sets = allowedAt(at);
         try (Qcow2Image image = Qcow2Image.over(crashed, ImageOptions.READ_ONLY, null)) {
             byte[] disk = Bytes.read(image, 0, DISK);
             for (int i = 0; i < now.length; i++) {
                 byte value = disk[i * SECTOR];
                 int sector = i;
                 assertTrue(
-                        sets[i].contains(value),
+                        sets.get(i).contains(value),
                         () ->
                                 "%s: sector %d holds %d, expected one of %s"
-                                        .formatted(where, sector, value, sets[sector]));
+                                        .formatted(where, sector, value, sets.get(sector)));
                 assertTrue(
                         Arrays.equals(
                                 Bytes.of(value, SECTOR),
@@ -171,18 +171,18 @@ class Qcow2CrashTest {
         assertTrue(run.status() == 0 || run.status() == 3, () -> where + ": " + run.output());
     }
 
-    @SuppressWarnings("unchecked")
-    private Set<Byte>[] allowedAt(int change) {
+    private List<Set<Byte>> allowedAt(int change) {
         // what the last flush before allows, and all that was begun until then
-        Set<Byte>[] sets = new Set[now.length];
         int begin = 0;
         while (begin + 1 < moments.size() && moments.get(begin + 1).change <= change) {
             begin++;
         }
         int end = Math.min(begin + 1, moments.size() - 1);
-        for (int i = 0; i < sets.length; i++) {
-            sets[i] = new HashSet<>(moments.get(begin).allowed.get(i));
-            sets[i].addAll(moments.get(end).allowed.get(i));
+        var sets = new ArrayList<Set<Byte>>();
+        for (int i = 0; i < now.length; i++) {
+            var either = new HashSet<>(moments.get(begin).allowed.get(i));
+            either.addAll(moments.get(end).allowed.get(i));
+            sets.add(either);
         }
         return sets;
     }
