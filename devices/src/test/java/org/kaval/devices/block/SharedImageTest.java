@@ -6,11 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,6 +21,7 @@ import java.util.concurrent.Future;
 import java.util.random.RandomGeneratorFactory;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.kaval.devices.Host;
 import org.kaval.linux.IoVector;
 
 /// One image with many threads, with other processes, and on a disk that is full.
@@ -87,29 +87,24 @@ class SharedImageTest {
                 BlockImage flat = RawImage.open(raw, ImageOptions.WRITABLE)) {
             Bytes.write(image, 0, Bytes.of(1, 4 * MIB));
             image.flush();
-            assertEquals(0, bytesPerRequest(image));
-            assertEquals(0, bytesPerRequest(flat));
+            assertEquals(0, allocatedBytes(image));
+            assertEquals(0, allocatedBytes(flat));
         }
     }
 
-    private static long bytesPerRequest(BlockImage image) throws IOException {
-        var threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+    private static long allocatedBytes(BlockImage image) {
         MemorySegment memory = Arena.global().allocate(8192, 4096);
         var vector = new IoVector(2);
         vector.add(memory, 4096, 4096);
         vector.add(memory, 0, 4096);
-        int requests = 5000;
-        for (int i = 0; i < 2 * requests; i++) {
-            image.read(i % 500 * 4096L, vector);
-            image.write(i % 500 * 4096L, vector);
-        }
-        long before = threads.getCurrentThreadAllocatedBytes();
-        for (int i = 0; i < requests; i++) {
-            image.read(i % 500 * 4096L, vector);
-            image.write(i % 500 * 4096L, vector);
-        }
-        // what the JVM allocates for itself while it compiles is less than a byte each
-        return (threads.getCurrentThreadAllocatedBytes() - before) / requests;
+        return Host.allocatedBytes(() -> {
+            try {
+                image.read(40_960, vector);
+                image.write(2 * MIB - 4096, vector);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
     }
 
     @Test
