@@ -7,4 +7,5 @@ module org.kaval.devices {
     exports org.kaval.devices.block;
     exports org.kaval.devices.pci;
     exports org.kaval.devices.platform;
+    exports org.kaval.devices.virtio;
 }

@@ -129,6 +129,16 @@ public final class VirtQueue {
         return used;
     }
 
+    /// `value` with other low 32 bits.
+    static long low(long value, int bits) {
+        return (value & ~0xffff_ffffL) | Integer.toUnsignedLong(bits);
+    }
+
+    /// `value` with other high 32 bits.
+    static long high(long value, int bits) {
+        return (value & 0xffff_ffffL) | ((long) bits << Integer.SIZE);
+    }
+
     /// Takes the registers as they are.
     ///
     /// @throws GuestFault if the rings are not where rings can be
@@ -155,6 +165,12 @@ public final class VirtQueue {
     /// Gives out no more requests, and takes none back: when it returns, nobody touches the rings.
     synchronized void stop() {
         running = false;
+    }
+
+    /// The driver does not use it any more.
+    synchronized void disable() {
+        running = false;
+        ready = false;
     }
 
     /// Is as it was at first.

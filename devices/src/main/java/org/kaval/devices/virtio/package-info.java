@@ -11,6 +11,16 @@
 /// checked, and takes them back in any order. What the driver does against the specification is a
 /// {@link org.kaval.memory.GuestFault}: the device asks to be reset, and the machine goes on.
 ///
+/// ```
+///   VirtioPci (BAR, MSI-X) ──┐                                          ┌── the device: one class
+///   VirtioMmio ──────────────┴── VirtioControl: status, features, ──────┘
+///                                queues, configuration, reset
+/// ```
+///
+/// A {@link org.kaval.devices.virtio.VirtioDevice} does not know its transport, and a transport not
+/// its device. A doorbell is an eventfd that KVM signals, and {@link
+/// org.kaval.devices.virtio.QueueThreads} wait for it; an interrupt is one that KVM listens to.
+///
 /// Section numbers are those of the OASIS standard, Virtio 1.2. Nothing is null unless a type says
 /// {@link org.jspecify.annotations.Nullable}.
 @NullMarked
