@@ -22,6 +22,7 @@ import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.HostUnsupportedException;
+import org.kaval.linux.IoVector;
 import org.kaval.linux.Mmap;
 
 /// The RAM of one guest: several regions, below and above the hole that devices take.
@@ -109,6 +110,15 @@ public final class GuestMemory implements AutoCloseable {
     /// @throws GuestFault if any byte of it is not RAM
     public MemorySegment slice(long address, long length) {
         return region(address, length).slice(address, length);
+    }
+
+    /// Appends `[address, address + length)` to `vector`. Whoever writes there says so with {@link
+    /// #markDirty} afterwards. Allocates nothing.
+    ///
+    /// @throws GuestFault if any byte of it is not RAM
+    public void addTo(IoVector vector, long address, long length) {
+        GuestRegion region = region(address, length);
+        vector.add(region.bytes(), region.offset(address), length);
     }
 
     /// Notes that a device has written `[address, address + length)` through a {@link #slice};

@@ -45,9 +45,7 @@ final class CommonConfig implements Device {
     private static final int QUEUE_VECTOR = 0x1a;
     private static final int QUEUE_ENABLE = 0x1c;
     private static final int QUEUE_NOTIFY_OFF = 0x1e;
-    private static final int QUEUE_DESC = 0x20;
-    private static final int QUEUE_DRIVER = 0x28;
-    private static final int QUEUE_DEVICE = 0x30;
+    private static final int QUEUE_ADDRESSES = 0x20;
 
     private final VirtioControl control;
     private final Vectors vectors;
@@ -96,7 +94,7 @@ final class CommonConfig implements Device {
 
     /// How wide the register at `offset` is; 0 if there begins none.
     private static int width(long offset) {
-        if (offset < CONFIG_VECTOR || offset >= QUEUE_DESC) {
+        if (offset < CONFIG_VECTOR || offset >= QUEUE_ADDRESSES) {
             return offset < SIZE && offset % Integer.BYTES == 0 ? Integer.BYTES : 0;
         }
         if (offset == DEVICE_STATUS || offset == CONFIG_GENERATION) {
@@ -151,12 +149,10 @@ final class CommonConfig implements Device {
             case QUEUE_VECTOR -> vectors.ofQueue(queueSelect);
             case QUEUE_ENABLE -> queue.isReady() ? 1 : 0;
             case QUEUE_NOTIFY_OFF -> queueSelect;
-            case QUEUE_DESC -> queue.descriptors();
-            case QUEUE_DESC + 4 -> queue.descriptors() >>> Integer.SIZE;
-            case QUEUE_DRIVER -> queue.available();
-            case QUEUE_DRIVER + 4 -> queue.available() >>> Integer.SIZE;
-            case QUEUE_DEVICE -> queue.used();
-            default -> queue.used() >>> Integer.SIZE;
+            default -> {
+                long address = queue.address(part(offset));
+                yield isUpper(offset) ? address >>> Integer.SIZE : address;
+            }
         };
     }
 
@@ -169,14 +165,20 @@ final class CommonConfig implements Device {
                     control.enable(queue);
                 }
             }
-            case QUEUE_DESC -> queue.setDescriptors(VirtQueue.low(queue.descriptors(), value));
-            case QUEUE_DESC + 4 -> queue.setDescriptors(VirtQueue.high(queue.descriptors(), value));
-            case QUEUE_DRIVER -> queue.setAvailable(VirtQueue.low(queue.available(), value));
-            case QUEUE_DRIVER + 4 -> queue.setAvailable(VirtQueue.high(queue.available(), value));
-            case QUEUE_DEVICE -> queue.setUsed(VirtQueue.low(queue.used(), value));
-            case QUEUE_DEVICE + 4 -> queue.setUsed(VirtQueue.high(queue.used(), value));
-            default -> {}
+            default -> {
+                if (offset >= QUEUE_ADDRESSES) {
+                    queue.setAddress(part(offset), isUpper(offset), value);
+                }
+            }
         }
+    }
+
+    private static VirtQueue.Part part(int offset) {
+        return VirtQueue.Part.at(offset - QUEUE_ADDRESSES, Long.BYTES);
+    }
+
+    private static boolean isUpper(int offset) {
+        return offset % Long.BYTES != 0;
     }
 
     private @Nullable VirtQueue selected() {

@@ -1,6 +1,7 @@
 package org.kaval.devices.virtio;
 
 import java.util.Arrays;
+import org.kaval.linux.IoVector;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestMemory;
 
@@ -111,6 +112,26 @@ public final class GuestBuffers {
         check(offset, bytes.length);
         for (int i = 0; i < bytes.length; i++) {
             writeByte(offset + i, bytes[i]);
+        }
+    }
+
+    /// Appends bytes `from` to `from + length` to `vector`, in place. Whoever has them written says
+    /// so by {@link VirtQueue#complete}.
+    ///
+    /// @throws GuestFault if there are not so many
+    public void addTo(IoVector vector, long from, long length) {
+        check(from, length);
+        long skip = from;
+        long left = length;
+        for (int i = 0; left > 0; i++) {
+            long here = Math.min(lengths[i] - skip, left);
+            if (here > 0) {
+                memory.addTo(vector, addresses[i] + skip, here);
+                left -= here;
+                skip = 0;
+            } else {
+                skip -= lengths[i];
+            }
         }
     }
 

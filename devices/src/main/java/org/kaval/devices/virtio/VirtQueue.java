@@ -63,6 +63,23 @@ public final class VirtQueue {
     private int nextAvailable;
     private int nextUsed;
 
+    /// What it has in the guest's memory.
+    enum Part {
+        DESCRIPTORS,
+        AVAILABLE,
+        USED;
+
+        private static final Part[] ALL = values();
+
+        /// Which one a transport's register is about.
+        ///
+        /// @param offset from the first of the registers
+        /// @param stride from one part's to the next
+        static Part at(int offset, int stride) {
+            return ALL[offset / stride];
+        }
+    }
+
     /// @param index which queue of its device it is
     /// @param maxSize how many descriptors at most: a power of two
     /// @param interrupt is pulled when the driver wants to hear of used buffers
@@ -105,28 +122,29 @@ public final class VirtQueue {
         size = ready ? size : newSize;
     }
 
-    synchronized void setDescriptors(long address) {
-        descriptors = ready ? descriptors : address;
+    /// Sets where a part is, unless the queue is in use; it is checked then.
+    synchronized void setAddress(Part part, long address) {
+        if (!ready) {
+            switch (part) {
+                case DESCRIPTORS -> descriptors = address;
+                case AVAILABLE -> available = address;
+                case USED -> used = address;
+            }
+        }
     }
 
-    synchronized void setAvailable(long address) {
-        available = ready ? available : address;
+    /// Sets one half of where a part is, as drivers do.
+    synchronized void setAddress(Part part, boolean upper, int bits) {
+        long address = address(part);
+        setAddress(part, upper ? high(address, bits) : low(address, bits));
     }
 
-    synchronized void setUsed(long address) {
-        used = ready ? used : address;
-    }
-
-    synchronized long descriptors() {
-        return descriptors;
-    }
-
-    synchronized long available() {
-        return available;
-    }
-
-    synchronized long used() {
-        return used;
+    synchronized long address(Part part) {
+        return switch (part) {
+            case DESCRIPTORS -> descriptors;
+            case AVAILABLE -> available;
+            case USED -> used;
+        };
     }
 
     /// `value` with other low 32 bits.

@@ -191,12 +191,16 @@ public final class VirtioMmio implements Device, AutoCloseable {
                     queue.disable();
                 }
             }
-            case QUEUE_DESC -> queue.setDescriptors(VirtQueue.low(queue.descriptors(), value));
-            case QUEUE_DESC + 4 -> queue.setDescriptors(VirtQueue.high(queue.descriptors(), value));
-            case QUEUE_DRIVER -> queue.setAvailable(VirtQueue.low(queue.available(), value));
-            case QUEUE_DRIVER + 4 -> queue.setAvailable(VirtQueue.high(queue.available(), value));
-            case QUEUE_DEVICE -> queue.setUsed(VirtQueue.low(queue.used(), value));
-            case QUEUE_DEVICE + 4 -> queue.setUsed(VirtQueue.high(queue.used(), value));
+            case QUEUE_DESC,
+                    QUEUE_DESC + 4,
+                    QUEUE_DRIVER,
+                    QUEUE_DRIVER + 4,
+                    QUEUE_DEVICE,
+                    QUEUE_DEVICE + 4 ->
+                    queue.setAddress(
+                            VirtQueue.Part.at(offset - QUEUE_DESC, QUEUE_DRIVER - QUEUE_DESC),
+                            offset % Long.BYTES != 0,
+                            value);
             default -> {}
         }
     }

@@ -66,9 +66,9 @@ final class GuestDriver {
     /// Tells the queue where the rings are, and enables it.
     void enable(VirtQueue queue) {
         queue.setSize(size);
-        queue.setDescriptors(descriptors);
-        queue.setAvailable(available);
-        queue.setUsed(used);
+        queue.setAddress(VirtQueue.Part.DESCRIPTORS, descriptors);
+        queue.setAddress(VirtQueue.Part.AVAILABLE, available);
+        queue.setAddress(VirtQueue.Part.USED, used);
         queue.enable();
     }
 

@@ -173,9 +173,9 @@ class HostileQueueTest {
     @ValueSource(ints = {0, -1, 3, 7, 16, 0x10000, Integer.MIN_VALUE})
     void sizeThatNoQueueHasIsAFault(int size) {
         queue.setSize(size);
-        queue.setDescriptors(driver.descriptors);
-        queue.setAvailable(driver.available);
-        queue.setUsed(driver.used);
+        queue.setAddress(VirtQueue.Part.DESCRIPTORS, driver.descriptors);
+        queue.setAddress(VirtQueue.Part.AVAILABLE, driver.available);
+        queue.setAddress(VirtQueue.Part.USED, driver.used);
 
         assertThrows(GuestFault.class, queue::enable);
         queue.start(BOTH);
@@ -197,9 +197,9 @@ class HostileQueueTest {
         "0x7ffffffffffffff0, 0x2000, 0x3000"
     })
     void ringsWhereNoRingsCanBeAreAFault(String descriptors, String available, String used) {
-        queue.setDescriptors(Long.decode(descriptors));
-        queue.setAvailable(Long.decode(available));
-        queue.setUsed(Long.decode(used));
+        queue.setAddress(VirtQueue.Part.DESCRIPTORS, Long.decode(descriptors));
+        queue.setAddress(VirtQueue.Part.AVAILABLE, Long.decode(available));
+        queue.setAddress(VirtQueue.Part.USED, Long.decode(used));
 
         assertThrows(GuestFault.class, queue::enable);
         queue.start(BOTH);

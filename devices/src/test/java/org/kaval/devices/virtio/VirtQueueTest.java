@@ -215,9 +215,9 @@ class VirtQueueTest {
     void registersDoNotChangeWhileItIsEnabled() {
         start(0);
         queue.setSize(2);
-        queue.setDescriptors(0);
-        queue.setAvailable(0);
-        queue.setUsed(0);
+        queue.setAddress(VirtQueue.Part.DESCRIPTORS, 0);
+        queue.setAddress(VirtQueue.Part.AVAILABLE, 0);
+        queue.setAddress(VirtQueue.Part.USED, 0);
 
         assertEquals(
                 new VirtQueueState(
