@@ -227,7 +227,7 @@ class VirtioBlockTest {
         driver.control.ring(0);
 
         driver.until("it needs a reset", driver::needsReset);
-        assertEquals(1, driver.configChanges.get());
+        driver.until("the driver is told", () -> driver.configChanges.get() == 1);
         driver.begin(ALL);
         assertEquals(S_OK, driver.request(0, T_FLUSH, 0));
     }
