@@ -10,4 +10,5 @@ module org.kaval.devices {
             org.kaval.machine;
     exports org.kaval.devices.pci;
     exports org.kaval.devices.platform;
+    exports org.kaval.devices.virtio;
 }

@@ -16,6 +16,8 @@ public enum Capability {
     IOEVENTFD(KvmAbi.KVM_CAP_IOEVENTFD(), Need.REQUIRED, "doorbells of devices"),
     IRQCHIP(KvmAbi.KVM_CAP_IRQCHIP(), Need.REQUIRED, "a guest has no interrupts"),
     IRQFD(KvmAbi.KVM_CAP_IRQFD(), Need.REQUIRED, "interrupts of devices"),
+    IRQ_ROUTING(
+            KvmAbi.KVM_CAP_IRQ_ROUTING(), Need.REQUIRED, "PCI devices have no message interrupts"),
     MAX_VCPUS(KvmAbi.KVM_CAP_MAX_VCPUS(), Need.WANTED, "the limit of vCPUs is taken to be 4"),
     MP_STATE(KvmAbi.KVM_CAP_MP_STATE(), Need.REQUIRED, "more than one vCPU"),
     NR_MEMSLOTS(KvmAbi.KVM_CAP_NR_MEMSLOTS(), Need.WANTED, "the limit of memory slots is unknown"),

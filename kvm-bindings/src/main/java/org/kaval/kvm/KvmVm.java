@@ -10,8 +10,11 @@ import static org.kaval.kvm.abi.KvmAbi.KVM_IOEVENTFD_FLAG_DATAMATCH;
 import static org.kaval.kvm.abi.KvmAbi.KVM_IOEVENTFD_FLAG_PIO;
 import static org.kaval.kvm.abi.KvmAbi.KVM_IRQFD;
 import static org.kaval.kvm.abi.KvmAbi.KVM_IRQ_LINE;
+import static org.kaval.kvm.abi.KvmAbi.KVM_IRQ_ROUTING_IRQCHIP;
+import static org.kaval.kvm.abi.KvmAbi.KVM_IRQ_ROUTING_MSI;
 import static org.kaval.kvm.abi.KvmAbi.KVM_MEM_LOG_DIRTY_PAGES;
 import static org.kaval.kvm.abi.KvmAbi.KVM_PIT_SPEAKER_DUMMY;
+import static org.kaval.kvm.abi.KvmAbi.KVM_SET_GSI_ROUTING;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_IDENTITY_MAP_ADDR;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_TSS_ADDR;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_USER_MEMORY_REGION;
@@ -26,6 +29,9 @@ import java.util.OptionalLong;
 import org.kaval.kvm.abi.kvm_dirty_log;
 import org.kaval.kvm.abi.kvm_ioeventfd;
 import org.kaval.kvm.abi.kvm_irq_level;
+import org.kaval.kvm.abi.kvm_irq_routing_entry;
+import org.kaval.kvm.abi.kvm_irq_routing_irqchip;
+import org.kaval.kvm.abi.kvm_irq_routing_msi;
 import org.kaval.kvm.abi.kvm_irqfd;
 import org.kaval.kvm.abi.kvm_pit_config;
 import org.kaval.kvm.abi.kvm_userspace_memory_region;
@@ -45,6 +51,10 @@ public final class KvmVm implements AutoCloseable {
     // jextract leaves these out: linux/kvm.h has 1 << 0, and 1 << kvm_ioeventfd_flag_nr_deassign
     static final int IRQFD_FLAG_DEASSIGN = 1;
     static final int IOEVENTFD_FLAG_DEASSIGN = 1 << 2;
+
+    // struct kvm_irq_routing: nr and flags before its entries, which newer headers declare
+    // otherwise
+    static final int ROUTING_HEADER = 8;
 
     private final Fd fd;
     private final long runSize;
@@ -173,6 +183,54 @@ public final class KvmVm implements AutoCloseable {
             kvm_irqfd.gsi(irqfd, gsi);
             kvm_irqfd.flags(irqfd, flags);
             fd.ioctl("KVM_IRQFD", KVM_IRQFD(), irqfd);
+        }
+    }
+
+    /// Where an interrupt of a number (GSI) goes.
+    public sealed interface InterruptRoute {
+        int gsi();
+
+        /// To a pin of an interrupt controller in the kernel.
+        ///
+        /// @param chip 0 and 1 are the 8259s, 2 is the IOAPIC: `KVM_IRQCHIP_…`
+        record Pin(int gsi, int chip, int pin) implements InterruptRoute {}
+
+        /// To local APICs, as a message (MSI).
+        ///
+        /// @param address where a device would write it
+        /// @param data what it would write
+        record Message(int gsi, long address, int data) implements InterruptRoute {}
+    }
+
+    /// Says where all interrupts go (`KVM_SET_GSI_ROUTING`), instead of what was said before.
+    public void setInterruptRoutes(List<InterruptRoute> routes) throws ErrnoException {
+        long entrySize = kvm_irq_routing_entry.layout().byteSize();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment table =
+                    arena.allocate(ROUTING_HEADER + routes.size() * entrySize, Long.BYTES);
+            table.set(ValueLayout.JAVA_INT, 0, routes.size());
+            for (int i = 0; i < routes.size(); i++) {
+                fill(table.asSlice(ROUTING_HEADER + i * entrySize, entrySize), routes.get(i));
+            }
+            fd.ioctl("KVM_SET_GSI_ROUTING", KVM_SET_GSI_ROUTING(), table);
+        }
+    }
+
+    private static void fill(MemorySegment entry, InterruptRoute route) {
+        kvm_irq_routing_entry.gsi(entry, route.gsi());
+        MemorySegment where = kvm_irq_routing_entry.u(entry);
+        switch (route) {
+            case InterruptRoute.Pin(_, int chip, int pin) -> {
+                kvm_irq_routing_entry.type(entry, KVM_IRQ_ROUTING_IRQCHIP());
+                kvm_irq_routing_irqchip.irqchip(where, chip);
+                kvm_irq_routing_irqchip.pin(where, pin);
+            }
+            case InterruptRoute.Message(_, long address, int data) -> {
+                kvm_irq_routing_entry.type(entry, KVM_IRQ_ROUTING_MSI());
+                kvm_irq_routing_msi.address_lo(where, (int) address);
+                kvm_irq_routing_msi.address_hi(where, (int) (address >>> Integer.SIZE));
+                kvm_irq_routing_msi.data(where, data);
+            }
         }
     }
 

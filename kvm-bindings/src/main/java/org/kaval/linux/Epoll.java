@@ -37,9 +37,12 @@ public final class Epoll implements AutoCloseable {
     }
 
     public static Epoll create() throws ErrnoException {
-        String name = "epoll";
+        return new Epoll(open("epoll"));
+    }
+
+    static Fd open(String name) throws ErrnoException {
         long number = Syscall.call(Syscall.EPOLL_CREATE1, LinuxAbi.EPOLL_CLOEXEC(), 0, 0, 0, 0, 0);
-        return new Epoll(new Fd(name, Syscall.check("epoll_create1", name, number)));
+        return new Fd(name, Syscall.check("epoll_create1", name, number));
     }
 
     /// Watches `watched` for `events`; `token` comes back with what {@link #await} reports.
@@ -102,6 +105,11 @@ public final class Epoll implements AutoCloseable {
     }
 
     private void control(int operation, Fd watched, int events, long token) throws ErrnoException {
+        control(fd, operation, watched, events, token);
+    }
+
+    static void control(Fd epoll, int operation, Fd watched, int events, long token)
+            throws ErrnoException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment event = arena.allocate(epoll_event.layout());
             epoll_event.events(event, events);
@@ -112,7 +120,7 @@ public final class Epoll implements AutoCloseable {
                     watched.name(),
                     Syscall.call(
                             Syscall.EPOLL_CTL,
-                            fd.number(),
+                            epoll.number(),
                             operation,
                             watched.number(),
                             event.address(),

@@ -22,6 +22,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.kaval.kvm.KvmVm.Doorbell;
 import org.kaval.kvm.KvmVm.Doorbell.AddressSpace;
+import org.kaval.kvm.KvmVm.InterruptRoute;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.EventFd;
@@ -189,6 +190,51 @@ class KvmVmTest {
             Host.until("interrupt is pending", () -> pendingInPic() == 1 << LINE);
             assertEquals(0, event.drain()); // KVM has taken it
         }
+    }
+
+    @Test
+    void routeSaysWhereASignalGoes() throws Exception {
+        vm().createIrqchip();
+        vm().createVcpu(0);
+        try (EventFd event = EventFd.create("interrupt")) {
+            vm().assignIrqfd(event, 30); // which leads nowhere yet
+
+            vm().setInterruptRoutes(List.of(new InterruptRoute.Pin(30, 0, 3)));
+            event.signal();
+
+            Host.until("interrupt is pending", () -> pendingInPic() == 1 << 3);
+        }
+    }
+
+    @Test
+    void messageReachesTheLocalApic() throws Exception {
+        vm().createIrqchip();
+        KvmVcpu vcpu = vm().createVcpu(0);
+        byte[] apic = vcpu.getState(KvmVcpuState.LAPIC);
+        apic[0xf1] |= 1; // spurious-interrupt register, bit 8: enabled (Intel SDM 3A, 12.9)
+        vcpu.setState(KvmVcpuState.LAPIC, apic);
+        try (EventFd event = EventFd.create("message")) {
+            vm().setInterruptRoutes(
+                            List.of(
+                                    new InterruptRoute.Pin(5, 0, 5),
+                                    new InterruptRoute.Message(24, 0xfee0_0000L, 0x45)));
+            vm().assignIrqfd(event, 24);
+            event.signal();
+
+            // the request register has 32 bits every 16 bytes from 0x200 on
+            Host.until(
+                    "message is pending", () -> vcpu.getState(KvmVcpuState.LAPIC)[0x220] == 1 << 5);
+        }
+    }
+
+    @Test
+    void routeToNoControllerIsRefused() throws Exception {
+        vm().createIrqchip();
+        var refused =
+                assertThrows(
+                        ErrnoException.class,
+                        () -> vm().setInterruptRoutes(List.of(new InterruptRoute.Pin(5, 9, 5))));
+        assertEquals("KVM_SET_GSI_ROUTING on KVM VM: EINVAL", refused.getMessage());
     }
 
     @Test

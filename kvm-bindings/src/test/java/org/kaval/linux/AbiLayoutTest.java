@@ -32,6 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.KvmExit;
+import org.kaval.kvm.KvmVm;
 import org.kaval.kvm.abi.KvmAbi;
 import org.kaval.linux.abi.LinuxAbi;
 
@@ -272,6 +273,10 @@ class AbiLayoutTest {
         expected.put("TCSETS", intConstants(Terminal.class).getOrDefault("TCSETS", 0L));
         expected.put("SIGRTMIN + 2", intConstants(Kick.class).getOrDefault("SIGNAL", 0L));
         expected.put("sysconf(_SC_PAGESIZE)", Mmap.PAGE_SIZE);
+        expected.put(
+                "offsetof(struct kvm_irq_routing, entries)",
+                intConstants(KvmVm.class).getOrDefault("ROUTING_HEADER", 0L));
+        expected.put("(int) EPOLLET", intConstants(WakeUp.class).getOrDefault("EPOLLET", 0L));
         return expected;
     }
 

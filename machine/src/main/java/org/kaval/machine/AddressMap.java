@@ -12,7 +12,7 @@ import org.kaval.memory.GuestRange;
 /// | 0xe0000     | 0xfffff     | in it: ACPI tables ({@link org.kaval.machine.acpi.AcpiTables#AREA}) |
 /// | 0xc0000000  | 0xdfffffff  | PCI: BARs below 4 GiB                                    |
 /// | 0xe0000000  | 0xefffffff  | PCI: configuration space of 256 buses (ECAM)             |
-/// | 0xf0000000  | 0xfebfffff  | free, for devices that are not PCI's                     |
+/// | 0xf0000000  | 0xfebfffff  | devices that are not PCI's, as virtio-mmio               |
 /// | 0xfec00000  | 0xfec00fff  | IOAPIC, in the kernel                                    |
 /// | 0xfee00000  | 0xfee00fff  | local APIC, in the kernel; messages of MSI               |
 /// | 0xff000000  | 0xffffffff  | firmware, but for the next two                           |
@@ -42,6 +42,9 @@ final class AddressMap {
     static final long HIGH_RAM_BASE = 4L << 30;
     static final long VTX_IDENTITY_MAP = 0xfffb_c000L;
     static final long VTX_TASK_STATE = 0xfffb_d000L;
+
+    /// For devices that are not PCI's.
+    static final GuestRange FREE_MMIO = new GuestRange(0xf000_0000L, 0xec0_0000);
 
     /// Configuration space.
     static final GuestRange PCI_ECAM = new GuestRange(0xe000_0000L, 0x1000_0000);

@@ -13,12 +13,16 @@ import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.DeviceTimer;
+import org.kaval.devices.Doorbells;
 import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.InterruptRoutes;
 import org.kaval.devices.IrqfdLine;
+import org.kaval.devices.KvmDoorbells;
 import org.kaval.devices.KvmLevelLine;
 import org.kaval.devices.LevelLine;
 import org.kaval.devices.LoopTimer;
+import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.SharedLine;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.kvm.Capability;
@@ -39,7 +43,8 @@ import org.kaval.vcpu.VcpuExit;
 final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private static final Logger LOG = System.getLogger(Machine.class.getName());
 
-    private static final int IOAPIC_PINS = 24;
+    /// ISA interrupts that no device of the mainboard has; those first that no driver probes.
+    private static final List<Integer> FREE_INTERRUPTS = List.of(5, 6, 7, 10, 11, 14, 15, 3);
 
     private final KvmVm vm;
     private final GuestMemory memory;
@@ -51,6 +56,11 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private final List<Aml.Term> described = new ArrayList<>();
     private final List<GuestRange> pciMemory;
     private final PciBus pci;
+    private final Doorbells doorbells;
+    private final InterruptRoutes interruptRoutes;
+    private final List<String> kernelArguments = new ArrayList<>();
+    private long nextMmio = AddressMap.FREE_MMIO.base();
+    private int interruptsGiven;
     private volatile List<Vcpu> vcpus = List.of();
     private @Nullable EventLoop eventLoop;
 
@@ -61,6 +71,8 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         this.vm = vm;
         this.memory = memory;
         this.pciMemory = pciMemory;
+        this.doorbells = new KvmDoorbells(vm);
+        this.interruptRoutes = new InterruptRoutes(vm);
         this.pci = new PciBus(ports, AddressMap.PCI_PORTS, mmio, pciMemory, this::levelLine);
     }
 
@@ -124,13 +136,48 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     }
 
     @Override
-    public LevelLine levelLine(int gsi) {
-        if (gsi < 0 || gsi >= IOAPIC_PINS) {
+    public synchronized LevelLine levelLine(int gsi) {
+        if (gsi < 0 || gsi >= InterruptRoutes.PINS) {
             throw new IllegalArgumentException("no interrupt line: " + gsi);
         }
         return levelLines
                 .computeIfAbsent(gsi, line -> new SharedLine(new KvmLevelLine(vm, line)))
                 .input();
+    }
+
+    @Override
+    public MessageInterrupts messageInterrupts() {
+        return interruptRoutes;
+    }
+
+    @Override
+    public Doorbells doorbells() {
+        return doorbells;
+    }
+
+    @Override
+    public GuestRange freeMmio(long size) {
+        long base = (nextMmio + size - 1) & -size;
+        if (Long.bitCount(size) != 1 || !AddressMap.FREE_MMIO.holds(base, size)) {
+            throw new IllegalArgumentException("no room for 0x%x bytes".formatted(size));
+        }
+        nextMmio = base + size;
+        return new GuestRange(base, size);
+    }
+
+    @Override
+    public int freeInterrupt() {
+        return FREE_INTERRUPTS.get(interruptsGiven++ % FREE_INTERRUPTS.size());
+    }
+
+    @Override
+    public void kernelArgument(String word) {
+        kernelArguments.add(word);
+    }
+
+    /// What devices have said by {@link #kernelArgument}.
+    List<String> kernelArguments() {
+        return List.copyOf(kernelArguments);
     }
 
     @Override
@@ -231,7 +278,8 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         broken(bug);
     }
 
-    private void broken(Throwable bug) {
+    @Override
+    public void broken(Throwable bug) {
         outcome.completeExceptionally(bug);
         vcpus.forEach(Vcpu::requestStop);
     }

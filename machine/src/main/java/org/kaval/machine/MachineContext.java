@@ -2,13 +2,16 @@ package org.kaval.machine;
 
 import org.kaval.devices.Bus;
 import org.kaval.devices.DeviceTimer;
+import org.kaval.devices.Doorbells;
 import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
 import org.kaval.devices.LevelLine;
+import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.linux.ErrnoException;
 import org.kaval.machine.acpi.Aml;
 import org.kaval.memory.GuestMemory;
+import org.kaval.memory.GuestRange;
 
 /// What a machine offers to its devices. Used on the building thread; what it hands out may be used
 /// by any thread that the types themselves allow.
@@ -34,6 +37,25 @@ public interface MachineContext {
     /// @throws IllegalArgumentException if the machine has no such line
     LevelLine levelLine(int gsi);
 
+    /// Interrupts that are messages (MSI-X).
+    MessageInterrupts messageInterrupts();
+
+    /// Lets the guest's writes wake a device's thread without an exit.
+    Doorbells doorbells();
+
+    /// A place below 4 GiB for registers that are not PCI's, which nobody else has.
+    ///
+    /// @param size in bytes, a power of two
+    /// @throws IllegalArgumentException if there is no room for it
+    GuestRange freeMmio(long size);
+
+    /// The number of an interrupt line with edges that no other device has, as long as there is
+    /// one; then they are shared.
+    int freeInterrupt();
+
+    /// Adds a word to the command line of a kernel that has one.
+    void kernelArgument(String word);
+
     /// A timer for one device, which closes with the machine. It calls on the event loop's thread.
     ///
     /// @param name for messages
@@ -48,6 +70,9 @@ public interface MachineContext {
 
     /// Ends the machine; the first outcome counts. Any thread.
     void end(VmOutcome outcome);
+
+    /// Ends the machine because of a bug, which {@link Vm#awaitExit()} throws. Any thread.
+    void broken(Throwable bug);
 
     /// Says what to close when the machine is closed, after the vCPUs and the event loop and before
     /// what has been opened or named earlier.

@@ -174,7 +174,13 @@ public final class VmBuilder {
                 List.of(
                         new MemoryMap.Entry(tables.range(), MemoryMap.Type.RESERVED),
                         new MemoryMap.Entry(AddressMap.PCI_ECAM, MemoryMap.Type.RESERVED));
-        EntryState state = source.load(new BootContext(machine.memory(), tables.rsdp(), reserved));
+        EntryState state =
+                source.load(
+                        new BootContext(
+                                machine.memory(),
+                                tables.rsdp(),
+                                reserved,
+                                machine.kernelArguments()));
         return vcpu -> {
             state.writeTo(vcpu);
             return true;

@@ -22,12 +22,13 @@ import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.HostUnsupportedException;
+import org.kaval.linux.IoVector;
 import org.kaval.linux.Mmap;
 
 /// The RAM of one guest: several regions, below and above the hole that devices take.
 ///
-/// Any thread. KVM uses the memory without the arena's knowledge: close the {@link KvmVm} that it
-/// is {@link #attach attached} to first.
+/// Any thread. Reads and writes of single numbers allocate nothing. KVM uses the memory without the
+/// arena's knowledge: close the {@link KvmVm} that it is {@link #attach attached} to first.
 public final class GuestMemory implements AutoCloseable {
     /// Little-endian, at any address.
     public static final ValueLayout.OfShort LE16 = JAVA_SHORT_UNALIGNED.withOrder(LITTLE_ENDIAN);
@@ -111,6 +112,15 @@ public final class GuestMemory implements AutoCloseable {
         return region(address, length).slice(address, length);
     }
 
+    /// Appends `[address, address + length)` to `vector`. Whoever writes there says so with {@link
+    /// #markDirty} afterwards. Allocates nothing.
+    ///
+    /// @throws GuestFault if any byte of it is not RAM
+    public void addTo(IoVector vector, long address, long length) {
+        GuestRegion region = region(address, length);
+        vector.add(region.bytes(), region.offset(address), length);
+    }
+
     /// Notes that a device has written `[address, address + length)` through a {@link #slice};
     /// costs nothing while nobody tracks.
     public void markDirty(long address, long length) {
@@ -119,21 +129,25 @@ public final class GuestMemory implements AutoCloseable {
 
     /// Reads one byte, unsigned.
     public int readByte(long address) {
-        return Byte.toUnsignedInt(slice(address, 1).get(JAVA_BYTE, 0));
+        GuestRegion region = region(address, 1);
+        return Byte.toUnsignedInt(region.bytes().get(JAVA_BYTE, region.offset(address)));
     }
 
     /// Reads two bytes, unsigned.
     public int readLe16(long address) {
-        return Short.toUnsignedInt(slice(address, 2).get(LE16, 0));
+        GuestRegion region = region(address, 2);
+        return Short.toUnsignedInt(region.bytes().get(LE16, region.offset(address)));
     }
 
     /// Reads four bytes; {@link Integer#toUnsignedLong} makes them unsigned.
     public int readLe32(long address) {
-        return slice(address, 4).get(LE32, 0);
+        GuestRegion region = region(address, 4);
+        return region.bytes().get(LE32, region.offset(address));
     }
 
     public long readLe64(long address) {
-        return slice(address, 8).get(LE64, 0);
+        GuestRegion region = region(address, 8);
+        return region.bytes().get(LE64, region.offset(address));
     }
 
     /// Reads two bytes, unsigned, such that what the guest wrote before them is seen after: for the
@@ -141,7 +155,9 @@ public final class GuestMemory implements AutoCloseable {
     ///
     /// @param address a multiple of 2
     public int acquireLe16(long address) {
-        return Short.toUnsignedInt((short) ALIGNED_LE16.getAcquire(slice(address, 2), 0L));
+        GuestRegion region = region(address, 2);
+        return Short.toUnsignedInt(
+                (short) ALIGNED_LE16.getAcquire(region.bytes(), region.offset(address)));
     }
 
     /// Writes two bytes such that the guest, when it sees them, sees what was written before.
@@ -149,31 +165,31 @@ public final class GuestMemory implements AutoCloseable {
     /// @param address a multiple of 2
     public void releaseLe16(long address, int value) {
         GuestRegion region = region(address, 2);
-        ALIGNED_LE16.setRelease(region.slice(address, 2), 0L, (short) value);
+        ALIGNED_LE16.setRelease(region.bytes(), region.offset(address), (short) value);
         region.markWritten(address, 2);
     }
 
     public void writeByte(long address, int value) {
         GuestRegion region = region(address, 1);
-        region.slice(address, 1).set(JAVA_BYTE, 0, (byte) value);
+        region.bytes().set(JAVA_BYTE, region.offset(address), (byte) value);
         region.markWritten(address, 1);
     }
 
     public void writeLe16(long address, int value) {
         GuestRegion region = region(address, 2);
-        region.slice(address, 2).set(LE16, 0, (short) value);
+        region.bytes().set(LE16, region.offset(address), (short) value);
         region.markWritten(address, 2);
     }
 
     public void writeLe32(long address, int value) {
         GuestRegion region = region(address, 4);
-        region.slice(address, 4).set(LE32, 0, value);
+        region.bytes().set(LE32, region.offset(address), value);
         region.markWritten(address, 4);
     }
 
     public void writeLe64(long address, long value) {
         GuestRegion region = region(address, 8);
-        region.slice(address, 8).set(LE64, 0, value);
+        region.bytes().set(LE64, region.offset(address), value);
         region.markWritten(address, 8);
     }
 

@@ -27,8 +27,13 @@ final class GuestRegion {
         return range.holds(address, length);
     }
 
+    /// Where `address`, which it holds, is in {@link #bytes}.
+    long offset(long address) {
+        return address - range.base();
+    }
+
     MemorySegment slice(long address, long length) {
-        return bytes.asSlice(address - range.base(), length);
+        return bytes.asSlice(offset(address), length);
     }
 
     void track(boolean on) {
@@ -38,7 +43,7 @@ final class GuestRegion {
     void markWritten(long address, long length) {
         DirtyBitmap bitmap = written;
         if (bitmap != null && length > 0) {
-            bitmap.mark(address - range.base(), length);
+            bitmap.mark(offset(address), length);
         }
     }
 

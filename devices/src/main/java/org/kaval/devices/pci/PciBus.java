@@ -1,6 +1,7 @@
 package org.kaval.devices.pci;
 
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
@@ -14,7 +15,8 @@ import org.kaval.memory.GuestRange;
 /// not there until the guest writes a better address. At first each has a place of its own, as if
 /// firmware had given it, but the guest still has to switch it on.
 ///
-/// Functions are added by one thread; accesses are for any thread then.
+/// Any thread. Functions may come and go while the guest runs; it is not told, and finds them when
+/// it looks.
 public final class PciBus {
     /// The lowest interrupt that a pin leads to; the IOAPIC has eight of them.
     public static final int FIRST_GSI = 16;
@@ -30,7 +32,8 @@ public final class PciBus {
     private final Windows ports;
     private final Windows memory;
     private final IntFunction<LevelLine> lines;
-    private final @Nullable PciFunction[] functions = new PciFunction[DEVICES * FUNCTIONS];
+    private final AtomicReferenceArray<@Nullable PciFunction> functions =
+            new AtomicReferenceArray<>(DEVICES * FUNCTIONS);
     private final PciFunction.Decoder decoder = new Decoding();
 
     /// @param portWindows the ports that go to the bus, in ascending order; BARs are put into the
@@ -56,18 +59,22 @@ public final class PciBus {
         return FIRST_GSI + (device + pin) % GSIS;
     }
 
-    /// Adds a function as the next free device, and only function of it.
+    /// Adds a function: as the first of a device of its own, and once there are 32 devices, as a
+    /// further one of those, but for device 0, the host bridge.
     ///
-    /// @return the device's number
+    /// @return where it is: device × 8 + number
     /// @throws IllegalArgumentException if there is no room for it or its BARs
-    public int add(PciFunction function) {
-        for (int device = 0; device < DEVICES; device++) {
-            if (functions[device * FUNCTIONS] == null) {
-                add(device, 0, function);
-                return device;
+    public synchronized int add(PciFunction function) {
+        for (int number = 0; number < FUNCTIONS; number++) {
+            for (int device = number == 0 ? 0 : 1; device < DEVICES; device++) {
+                int index = device * FUNCTIONS + number;
+                if (functions.get(index) == null) {
+                    add(device, number, function);
+                    return index;
+                }
             }
         }
-        throw new IllegalArgumentException("the PCI bus has %d devices".formatted(DEVICES));
+        throw new IllegalArgumentException("the PCI bus has no place left");
     }
 
     /// Adds a function in its place. A device has to have function 0.
@@ -75,25 +82,36 @@ public final class PciBus {
     /// @param device 0 to 31
     /// @param number 0 to 7
     /// @throws IllegalArgumentException if there is one, or no room for its BARs
-    public void add(int device, int number, PciFunction function) {
+    public synchronized void add(int device, int number, PciFunction function) {
         int index = device * FUNCTIONS + number;
         if (device < 0 || device >= DEVICES || number < 0 || number >= FUNCTIONS) {
             throw new IllegalArgumentException("no place: %d.%d".formatted(device, number));
         }
-        if (functions[index] != null) {
+        if (functions.get(index) != null) {
             throw new IllegalArgumentException(
-                    "%s is at %d.%d".formatted(functions[index], device, number));
+                    "%s is at %d.%d".formatted(functions.get(index), device, number));
         }
         int pin = function.pinNumber();
         LevelLine line = pin == 0 ? LevelLine.NONE : lines.apply(gsi(device, pin - 1));
         function.attach(decoder, line, addresses(function));
-        functions[index] = function;
-        PciFunction first = functions[device * FUNCTIONS];
+        functions.set(index, function);
+        PciFunction first = functions.get(device * FUNCTIONS);
         for (int i = 1; i < FUNCTIONS && first != null; i++) {
-            if (functions[device * FUNCTIONS + i] != null) {
+            if (functions.get(device * FUNCTIONS + i) != null) {
                 first.setMultiFunction();
             }
         }
+    }
+
+    /// Takes a function away: its BARs answer no longer, and its interrupt pin is low.
+    ///
+    /// @param place what {@link #add(PciFunction)} returned
+    public synchronized void remove(int place) {
+        PciFunction function = functions.getAndSet(place, null);
+        if (function == null) {
+            throw new IllegalArgumentException("no function at 0x%x".formatted(place));
+        }
+        function.detach();
     }
 
     /// Reads configuration space; all ones where there is no function.
@@ -118,7 +136,7 @@ public final class PciBus {
     private @Nullable PciFunction find(int bus, int deviceFunction, int offset, int size) {
         boolean exists =
                 bus == 0 && deviceFunction <= HIGHEST_FUNCTION && offset + size <= PciFunction.SIZE;
-        return exists ? functions[deviceFunction] : null;
+        return exists ? functions.get(deviceFunction) : null;
     }
 
     private long[] addresses(PciFunction function) {

@@ -1,6 +1,9 @@
 package org.kaval.devices.pci;
 
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Device;
 import org.kaval.devices.LevelLine;
 import org.kaval.memory.GuestRange;
 
@@ -61,12 +64,20 @@ public final class PciFunction {
     private final @Nullable PciBar[] bars = new PciBar[BAR_COUNT];
     private final @Nullable GuestRange[] placed = new GuestRange[BAR_COUNT];
     private final PciIdentity identity;
-    private Runnable onWrite = () -> {};
+    private final List<Runnable> onWrite = new CopyOnWriteArrayList<>();
+    private final List<Window> windows = new CopyOnWriteArrayList<>();
     private int nextCapability = FIRST_CAPABILITY;
     private int lastPointer = CAPABILITIES;
     private @Nullable Decoder decoder; // none until it is on a bus
     private LevelLine pin = LevelLine.NONE;
     private boolean interrupting;
+
+    /// Registers that a device answers for itself.
+    private record Window(int offset, int size, Device registers) {
+        boolean holds(int at, int length) {
+            return at >= offset && at + length <= offset + size;
+        }
+    }
 
     /// What makes a BAR answer: the bus that the function is on.
     interface Decoder {
@@ -150,10 +161,16 @@ public final class PciFunction {
         return get(offset, size);
     }
 
-    /// Calls `action` after each write of the guest to the configuration space, on the vCPU's
+    /// Calls `action`, too, after each write of the guest to the configuration space, on the vCPU's
     /// thread and without a lock.
-    public synchronized void onWrite(Runnable action) {
-        onWrite = action;
+    public void onWrite(Runnable action) {
+        onWrite.add(action);
+    }
+
+    /// Lets `registers` answer for a part of the configuration space, on the vCPU's thread and
+    /// without a lock.
+    public void answer(int offset, int size, Device registers) {
+        windows.add(new Window(offset, size, registers));
     }
 
     /// Gives it an interrupt pin, for a device that has no MSI or whose driver does not use it. It
@@ -168,30 +185,41 @@ public final class PciFunction {
         return this::interrupt;
     }
 
-    /// Reads the configuration space.
+    /// Reads the configuration space, as a guest does.
     ///
     /// @param offset with `size` below {@link #SIZE}
-    synchronized long read(int offset, int size) {
-        return get(offset, size);
+    long read(int offset, int size) {
+        for (Window window : windows) {
+            if (window.holds(offset, size)) {
+                return window.registers.read(offset - window.offset, size);
+            }
+        }
+        return register(offset, size);
     }
 
     /// Writes it, as a guest does.
     void write(int offset, int size, long value) {
-        Runnable then;
-        synchronized (this) {
-            for (int i = 0; i < size; i++) {
-                int at = offset + i;
-                int written = (int) (value >>> (i * Byte.SIZE));
-                int kept = space[at] & ~writable[at] & ~(written & clearable[at]);
-                space[at] = (byte) (kept | (written & writable[at]));
+        for (Window window : windows) {
+            if (window.holds(offset, size)) {
+                window.registers.write(offset - window.offset, size, value);
+                return;
             }
-            if (offset < BARS + 4 * BAR_COUNT && offset + size > COMMAND) {
-                decode();
-                update();
-            }
-            then = onWrite;
         }
-        then.run();
+        writeRegisters(offset, size, value);
+        onWrite.forEach(Runnable::run);
+    }
+
+    private synchronized void writeRegisters(int offset, int size, long value) {
+        for (int i = 0; i < size; i++) {
+            int at = offset + i;
+            int written = (int) (value >>> (i * Byte.SIZE));
+            int kept = space[at] & ~writable[at] & ~(written & clearable[at]);
+            space[at] = (byte) (kept | (written & writable[at]));
+        }
+        if (offset < BARS + 4 * BAR_COUNT && offset + size > COMMAND) {
+            decode();
+            update();
+        }
     }
 
     /// Puts it onto a bus.
@@ -210,6 +238,20 @@ public final class PciFunction {
                 put(bar(i), 4 * bar.kind().registers(), addresses[i] | bar.kind().flags());
             }
         }
+    }
+
+    /// Takes it off its bus.
+    synchronized void detach() {
+        Decoder bus = decoder;
+        for (int i = 0; i < BAR_COUNT && bus != null; i++) {
+            PciBar bar = bars[i];
+            if (bar != null) {
+                place(bus, i, bar, null);
+            }
+        }
+        pin.set(false);
+        pin = LevelLine.NONE;
+        decoder = null;
     }
 
     synchronized @Nullable PciBar[] bars() {

@@ -4,6 +4,7 @@
 /// ```
 ///   ports 0xcf8, 0xcfc ── PciConfigPorts ─┐             ┌─ PciFunction: registers, capabilities
 ///   ECAM, 4 KiB each ──── PciEcam ────────┴─ PciBus ────┤      └─ PciBar ── Bus (ports or mmio)
+///                                                       │    MsiX ── MessageInterrupts
 ///                                                       └─ …
 /// ```
 ///

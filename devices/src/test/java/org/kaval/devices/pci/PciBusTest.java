@@ -153,7 +153,52 @@ class PciBusTest {
         pci.add(0, 0, new PciFunction(IDENTITY));
         pci.add(1, 0, new PciFunction(IDENTITY));
 
-        assertEquals(2, pci.add(function));
+        assertEquals(2 << 3, pci.add(function));
+    }
+
+    @Test
+    void moreFunctionsThanDevicesShareThem() {
+        pci.add(0, 0, PciHostBridge.create(0xe000_0000L));
+        for (int i = 1; i < 32; i++) {
+            assertEquals(i << 3, pci.add(new PciFunction(IDENTITY)));
+        }
+        assertEquals(0, ecam.read(at(1, 0xe), 1));
+
+        assertEquals(1 << 3 | 1, pci.add(new PciFunction(IDENTITY)));
+        for (int i = 1; i < 31 * 7; i++) {
+            pci.add(new PciFunction(IDENTITY));
+        }
+
+        assertEquals(0x80, ecam.read(at(1, 0xe), 1));
+        assertEquals(0x1234, ecam.read(at(31, 0) | 7 << 12, 2));
+        assertThrows(IllegalArgumentException.class, () -> pci.add(function));
+    }
+
+    @Test
+    void functionCanBeTakenAwayAndComeBack() {
+        function.addBar(0, memory32(0x1000, 0x100));
+        LevelLine intx = function.interruptPin(1);
+        int place = pci.add(function);
+        write(0, COMMAND, 2, MEMORY);
+        intx.set(true);
+
+        pci.remove(place);
+
+        assertEquals(-1, read32(0, 0));
+        assertEquals(-1, mmio.read(0xc000_0000L, 4));
+        assertEquals(false, levels.get(16));
+        assertThrows(IllegalArgumentException.class, () -> pci.remove(place));
+        pci.add(5, 0, function);
+        assertEquals(0x5678_1234, read32(5, 0));
+    }
+
+    @Test
+    void partOfTheSpaceCanBeAnsweredByADevice() {
+        function.answer(0x80, 4, new Numbered(0x100));
+        pci.add(0, 0, function);
+
+        assertEquals(0x102, ecam.read(at(0, 0x82), 2));
+        assertEquals(0, ecam.read(at(0, 0x7e), 4), "it is not all of the access");
     }
 
     @Test

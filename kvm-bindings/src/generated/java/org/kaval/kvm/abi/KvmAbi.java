@@ -437,6 +437,15 @@ public class KvmAbi extends KvmAbi$shared {
     public static int KVM_CAP_SET_GUEST_DEBUG() {
         return KVM_CAP_SET_GUEST_DEBUG;
     }
+    private static final int KVM_CAP_IRQ_ROUTING = (int)25L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_CAP_IRQ_ROUTING 25
+     * }
+     */
+    public static int KVM_CAP_IRQ_ROUTING() {
+        return KVM_CAP_IRQ_ROUTING;
+    }
     private static final int KVM_CAP_IRQFD = (int)32L;
     /**
      * {@snippet lang=c :
@@ -589,6 +598,24 @@ public class KvmAbi extends KvmAbi$shared {
      */
     public static int KVM_CAP_XSAVE2() {
         return KVM_CAP_XSAVE2;
+    }
+    private static final int KVM_IRQ_ROUTING_IRQCHIP = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_IRQ_ROUTING_IRQCHIP 1
+     * }
+     */
+    public static int KVM_IRQ_ROUTING_IRQCHIP() {
+        return KVM_IRQ_ROUTING_IRQCHIP;
+    }
+    private static final int KVM_IRQ_ROUTING_MSI = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_IRQ_ROUTING_MSI 2
+     * }
+     */
+    public static int KVM_IRQ_ROUTING_MSI() {
+        return KVM_IRQ_ROUTING_MSI;
     }
     private static final int KVM_CPUID_FLAG_SIGNIFCANT_INDEX = (int)1L;
     /**
@@ -769,6 +796,15 @@ public class KvmAbi extends KvmAbi$shared {
      */
     public static long KVM_SET_IRQCHIP() {
         return KVM_SET_IRQCHIP;
+    }
+    private static final long KVM_SET_GSI_ROUTING = 1074310762L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_SET_GSI_ROUTING 1074310762
+     * }
+     */
+    public static long KVM_SET_GSI_ROUTING() {
+        return KVM_SET_GSI_ROUTING;
     }
     private static final long KVM_IRQFD = 1075883638L;
     /**

@@ -20,6 +20,7 @@ public final class Resource {
     private static final int READ_WRITE = 1;
     private static final int CONSUMER = 1;
     private static final int EDGE = 1 << 1;
+    private static final int SHARED = 1 << 3;
 
     // §6.4.3.5: a range that the bus passes on, whose both ends are fixed
     private static final int FIXED_PRODUCER = 1 << 2 | 1 << 3;
@@ -65,8 +66,17 @@ public final class Resource {
 
     /// An interrupt of a device by its global number: edges, active high.
     public static Resource interrupt(int gsi) {
+        return interrupt(gsi, CONSUMER | EDGE);
+    }
+
+    /// The same for one that another device may have, too.
+    public static Resource sharedInterrupt(int gsi) {
+        return interrupt(gsi, CONSUMER | EDGE | SHARED);
+    }
+
+    private static Resource interrupt(int gsi, int flags) {
         return new Resource(
-                new TableBytes().u8(EXTENDED_INTERRUPT).u16(6).u8(CONSUMER | EDGE).u8(1).u32(gsi));
+                new TableBytes().u8(EXTENDED_INTERRUPT).u16(6).u8(flags).u8(1).u32(gsi));
     }
 
     /// Memory-mapped registers of a device, below 4 GiB.

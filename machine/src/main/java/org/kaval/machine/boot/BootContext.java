@@ -10,12 +10,23 @@ import org.kaval.memory.GuestMemory;
 ///   is none
 /// @param reserved ranges that are not for the guest to use, inside RAM (ACPI tables) and outside
 ///   (ECAM); nothing is loaded there. A later one counts where two overlap
-public record BootContext(GuestMemory memory, long acpiRsdp, List<MemoryMap.Entry> reserved) {
+/// @param kernelArguments words that devices add to a kernel's command line, before the user's
+public record BootContext(
+        GuestMemory memory,
+        long acpiRsdp,
+        List<MemoryMap.Entry> reserved,
+        List<String> kernelArguments) {
     public BootContext {
         if (acpiRsdp < 0) {
             throw new IllegalArgumentException("no address: 0x%x".formatted(acpiRsdp));
         }
         reserved = List.copyOf(reserved);
+        kernelArguments = List.copyOf(kernelArguments);
+    }
+
+    /// A machine whose devices add nothing to a command line.
+    public BootContext(GuestMemory memory, long acpiRsdp, List<MemoryMap.Entry> reserved) {
+        this(memory, acpiRsdp, reserved, List.of());
     }
 
     /// A machine without ACPI and without reserved ranges.

@@ -2,6 +2,8 @@ package org.kaval.machine.boot;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
@@ -23,7 +25,10 @@ final class Loading {
     Loading(ImageFile kernel, @Nullable Path initrd, String commandLine, BootContext context) {
         this.kernel = kernel;
         this.initrd = initrd;
-        this.commandLine = commandLine;
+        this.commandLine =
+                Stream.concat(context.kernelArguments().stream(), Stream.of(commandLine))
+                        .filter(words -> !words.isEmpty())
+                        .collect(Collectors.joining(" "));
         this.context = context;
         map = context.memoryMap();
         free = new FreeMemory(context.memory().ranges(), map);

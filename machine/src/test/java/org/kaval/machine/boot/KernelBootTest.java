@@ -44,6 +44,18 @@ class KernelBootTest {
     }
 
     @Test
+    void wordsOfDevicesComeBeforeTheUsers() throws IOException {
+        KernelBoot kernel = KernelBoot.of(new BzImageBuilder().write(directory));
+        var context =
+                new BootContext(machine.memory, 0, List.of(), List.of("device=1", "device=2"));
+
+        kernel.load(context);
+        assertEquals("device=1 device=2", machine.text(0x2_0000));
+        kernel.commandLine("quiet").load(context);
+        assertEquals("device=1 device=2 quiet", machine.text(0x2_0000));
+    }
+
+    @Test
     void oneKernelBootsManyMachines() throws IOException {
         KernelBoot kernel = KernelBoot.of(new BzImageBuilder().write(directory));
         machine.load(kernel);

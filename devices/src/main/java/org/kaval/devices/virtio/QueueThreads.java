@@ -1,0 +1,141 @@
+package org.kaval.devices.virtio;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
+import org.kaval.linux.WakeUp;
+import org.kaval.memory.GuestFault;
+
+/// Threads that serve the requests of one queue, for a device whose work may block. There are as
+/// many as have been busy at once, up to a limit.
+///
+/// All wait for the doorbell; each ring wakes one of them. It takes a request, sees to it that
+/// another thread looks after the rest, and does the work itself, so that the request does not
+/// change hands.
+///
+/// Made and closed by one thread at a time.
+public final class QueueThreads implements AutoCloseable {
+    private final String name;
+    private final VirtioLink link;
+    private final VirtQueue queue;
+    private final WakeUp doorbell;
+    private final int limit;
+    private final Supplier<Handler> handlers;
+    private final List<Thread> threads = new ArrayList<>(); // guarded by itself
+    private final AtomicInteger idle = new AtomicInteger();
+    private volatile boolean full; // there are as many threads as there can be
+    private volatile boolean stopping;
+
+    /// Deals with requests. Each thread has its own.
+    @FunctionalInterface
+    public interface Handler {
+        /// Deals with one; allocates nothing.
+        ///
+        /// @return how many bytes of its writable part it has written, from the first on
+        /// @throws GuestFault if the driver has broken the rules
+        long handle(DescriptorChain request);
+    }
+
+    private QueueThreads(
+            String name, VirtioLink link, int index, int limit, Supplier<Handler> handlers) {
+        this.name = name;
+        this.link = link;
+        this.queue = link.queue(index);
+        this.doorbell = link.doorbell(index);
+        this.limit = limit;
+        this.handlers = handlers;
+    }
+
+    /// Starts the first.
+    ///
+    /// @param name of the threads, to which their number is added
+    /// @param index which queue
+    /// @param limit how many threads at most
+    /// @param handlers makes what deals with the requests, for each thread
+    public static QueueThreads start(
+            String name, VirtioLink link, int index, int limit, Supplier<Handler> handlers) {
+        var started = new QueueThreads(name, link, index, limit, handlers);
+        started.startAnother();
+        return started;
+    }
+
+    private void startAnother() {
+        synchronized (threads) {
+            if (threads.size() < limit && !stopping) {
+                Handler handler = handlers.get();
+                threads.add(
+                        Thread.ofPlatform()
+                                .name("%s-%d".formatted(name, threads.size()))
+                                .daemon()
+                                .start(() -> run(handler)));
+            }
+            full = threads.size() == limit;
+        }
+    }
+
+    private void run(Handler handler) {
+        var request = new DescriptorChain(link.memory());
+        try {
+            while (!stopping) {
+                serve(handler, request);
+                idle.incrementAndGet();
+                doorbell.await(-1);
+                idle.decrementAndGet();
+            }
+        } catch (Throwable bug) { // the thread's last frame: the machine has to hear of it
+            link.broken(bug);
+        } finally {
+            doorbell.signal(); // for the next that has to end
+        }
+    }
+
+    private void serve(Handler handler, DescriptorChain request) {
+        try {
+            do {
+                while (!stopping && queue.take(request)) {
+                    letAnotherWait(queue.awaitRequest());
+                    queue.complete(request, handler.handle(request));
+                }
+            } while (!stopping && queue.awaitRequest());
+        } catch (GuestFault fault) {
+            link.needsReset(fault);
+        }
+    }
+
+    /// The work may take long: somebody else has to hear the next ring, and to look after what
+    /// there is already. Once there are no more threads to be had, whoever is done first does.
+    private void letAnotherWait(boolean more) {
+        if (idle.get() == 0) {
+            if (!full) {
+                startAnother();
+            }
+        } else if (more) {
+            doorbell.signal();
+        }
+    }
+
+    /// Ends the threads, each after the request that it has. The queue gives out no more by then.
+    @Override
+    public void close() {
+        List<Thread> all;
+        synchronized (threads) {
+            stopping = true;
+            all = List.copyOf(threads);
+        }
+        doorbell.signal();
+        boolean interrupted = false;
+        for (Thread thread : all) {
+            while (thread.isAlive()) {
+                try {
+                    thread.join();
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

@@ -1,0 +1,401 @@
+package org.kaval.devices.virtio;
+
+import java.lang.invoke.VarHandle;
+import org.kaval.devices.InterruptLine;
+import org.kaval.memory.GuestFault;
+import org.kaval.memory.GuestMemory;
+
+/// The device's side of a split virtqueue (§2.7).
+///
+/// ```
+/// descriptors  size × { le64 address; le32 length; le16 flags; le16 next }
+/// available    { le16 flags; le16 idx; le16 ring[size]; le16 used_event }         the driver writes
+/// used         { le16 flags; le16 idx; { le32 id; le32 len } ring[size]; le16 avail_event }  we do
+/// ```
+///
+/// Any thread (guarded by this): several may take requests and complete them. {@link #take} and
+/// {@link #complete} allocate nothing. Everything that the driver has written is checked, and read
+/// once, since it may change at any time; a breach is a {@link GuestFault}, after which the device
+/// asks to be reset.
+public final class VirtQueue {
+    /// The largest queue (§2.7).
+    public static final int MAX_SIZE = 1 << 15;
+
+    /// Bit of {@link #start}: descriptors may point to tables of descriptors (§6).
+    static final long F_INDIRECT_DESC = 1L << 28;
+
+    /// Bit of {@link #start}: each side says when it wants to hear of the other (§6).
+    static final long F_EVENT_IDX = 1L << 29;
+
+    private static final int DESCRIPTOR = 16;
+    private static final int DESC_LENGTH = 8;
+    private static final int DESC_FLAGS = 12;
+    private static final int DESC_NEXT = 14;
+    private static final int DESC_F_NEXT = 1;
+    private static final int DESC_F_WRITE = 1 << 1;
+    private static final int DESC_F_INDIRECT = 1 << 2;
+
+    private static final int RING_IDX = 2;
+    private static final int RING_ENTRIES = 4;
+    private static final int AVAILABLE_ENTRY = 2;
+    private static final int AVAIL_F_NO_INTERRUPT = 1;
+    private static final int USED_ENTRY = 8;
+    private static final int USED_LENGTH = 4;
+
+    private static final int INDEX_MASK = 0xffff;
+    private static final long MAX_BYTES = 1L << 32;
+
+    private final GuestMemory memory;
+    private final int index;
+    private final int maxSize;
+    private final InterruptLine interrupt;
+
+    // what the driver has set
+    private int size;
+    private boolean ready;
+    private long descriptors;
+    private long available;
+    private long used;
+
+    private boolean running;
+    private boolean indirectAllowed;
+    private boolean eventIndex;
+    private int nextAvailable;
+    private int nextUsed;
+
+    /// What it has in the guest's memory.
+    enum Part {
+        DESCRIPTORS,
+        AVAILABLE,
+        USED;
+
+        private static final Part[] ALL = values();
+
+        /// Which one a transport's register is about.
+        ///
+        /// @param offset from the first of the registers
+        /// @param stride from one part's to the next
+        static Part at(int offset, int stride) {
+            return ALL[offset / stride];
+        }
+    }
+
+    /// @param index which queue of its device it is
+    /// @param maxSize how many descriptors at most: a power of two
+    /// @param interrupt is pulled when the driver wants to hear of used buffers
+    VirtQueue(GuestMemory memory, int index, int maxSize, InterruptLine interrupt) {
+        if (maxSize < 1 || maxSize > MAX_SIZE || Integer.bitCount(maxSize) != 1) {
+            throw new IllegalArgumentException("no size of a queue: " + maxSize);
+        }
+        this.memory = memory;
+        this.index = index;
+        this.maxSize = maxSize;
+        this.interrupt = interrupt;
+        this.size = maxSize;
+    }
+
+    /// Which queue of its device it is, from 0.
+    public int index() {
+        return index;
+    }
+
+    /// The memory that its requests are in.
+    public GuestMemory memory() {
+        return memory;
+    }
+
+    int maxSize() {
+        return maxSize;
+    }
+
+    /// How many descriptors the driver uses.
+    public synchronized int size() {
+        return size;
+    }
+
+    synchronized boolean isReady() {
+        return ready;
+    }
+
+    /// Sets how many descriptors there are, unless the queue is in use; it is checked then.
+    synchronized void setSize(int newSize) {
+        size = ready ? size : newSize;
+    }
+
+    /// Sets where a part is, unless the queue is in use; it is checked then.
+    synchronized void setAddress(Part part, long address) {
+        if (!ready) {
+            switch (part) {
+                case DESCRIPTORS -> descriptors = address;
+                case AVAILABLE -> available = address;
+                case USED -> used = address;
+            }
+        }
+    }
+
+    /// Sets one half of where a part is, as drivers do.
+    synchronized void setAddress(Part part, boolean upper, int bits) {
+        long address = address(part);
+        setAddress(part, upper ? high(address, bits) : low(address, bits));
+    }
+
+    synchronized long address(Part part) {
+        return switch (part) {
+            case DESCRIPTORS -> descriptors;
+            case AVAILABLE -> available;
+            case USED -> used;
+        };
+    }
+
+    /// `value` with other low 32 bits.
+    static long low(long value, int bits) {
+        return (value & ~0xffff_ffffL) | Integer.toUnsignedLong(bits);
+    }
+
+    /// `value` with other high 32 bits.
+    static long high(long value, int bits) {
+        return (value & 0xffff_ffffL) | ((long) bits << Integer.SIZE);
+    }
+
+    /// Takes the registers as they are.
+    ///
+    /// @throws GuestFault if the rings are not where rings can be
+    synchronized void enable() {
+        if (size < 1 || size > maxSize || Integer.bitCount(size) != 1) {
+            throw fault("a size of " + size);
+        }
+        // §2.7: what each part is aligned to, and how long it is
+        check("descriptors", descriptors, DESCRIPTOR, (long) DESCRIPTOR * size);
+        check("available ring", available, 2, RING_ENTRIES + AVAILABLE_ENTRY * size + 2);
+        check("used ring", used, 4, RING_ENTRIES + USED_ENTRY * size + 2);
+        ready = true;
+    }
+
+    /// Begins to give out requests, if the driver has enabled it.
+    ///
+    /// @param features what the driver has accepted
+    synchronized void start(long features) {
+        indirectAllowed = (features & F_INDIRECT_DESC) != 0;
+        eventIndex = (features & F_EVENT_IDX) != 0;
+        running = ready;
+    }
+
+    /// Gives out no more requests, and takes none back: when it returns, nobody touches the rings.
+    synchronized void stop() {
+        running = false;
+    }
+
+    /// The driver does not use it any more.
+    synchronized void disable() {
+        running = false;
+        ready = false;
+    }
+
+    /// Is as it was at first.
+    synchronized void reset() {
+        running = false;
+        ready = false;
+        size = maxSize;
+        descriptors = 0;
+        available = 0;
+        used = 0;
+        nextAvailable = 0;
+        nextUsed = 0;
+    }
+
+    /// Its state, with no request in flight.
+    synchronized VirtQueueState state() {
+        return new VirtQueueState(
+                size, ready, descriptors, available, used, nextAvailable, nextUsed);
+    }
+
+    /// Goes on from `state`, once it is started.
+    ///
+    /// @throws GuestFault if its rings are not where rings can be
+    synchronized void restore(VirtQueueState state) {
+        reset();
+        size = state.size();
+        descriptors = state.descriptors();
+        available = state.available();
+        used = state.used();
+        nextAvailable = state.nextAvailable();
+        nextUsed = state.nextUsed();
+        if (state.ready()) {
+            enable();
+        }
+    }
+
+    /// Takes the next request.
+    ///
+    /// @param into what it is put into, if there is one
+    /// @return false if there is none
+    /// @throws GuestFault if the driver has broken the rules
+    public synchronized boolean take(DescriptorChain into) {
+        if (!running || pending() == 0) {
+            return false;
+        }
+        int entry = nextAvailable & (size - 1);
+        int head = memory.readLe16(available + RING_ENTRIES + (long) AVAILABLE_ENTRY * entry);
+        into.begin(head);
+        walk(into);
+        nextAvailable = (nextAvailable + 1) & INDEX_MASK;
+        return true;
+    }
+
+    /// Asks the driver to ring when it adds a request.
+    ///
+    /// @return whether there is one already: the driver may have added it before it could see this
+    /// @throws GuestFault if the driver has broken the rules
+    public synchronized boolean awaitRequest() {
+        if (!running) {
+            return false;
+        }
+        if (eventIndex) {
+            long availableEvent = used + RING_ENTRIES + (long) USED_ENTRY * size;
+            memory.writeLe16(availableEvent, nextAvailable);
+            // §2.7.10: the driver writes idx and then reads avail_event, we do it the other way
+            // round; without a full fence on both sides neither may see what the other wrote
+            VarHandle.fullFence();
+        }
+        return pending() != 0;
+    }
+
+    /// Gives a request back, and interrupts the driver if it wants to hear of it. Nothing happens
+    /// if the queue was reset meanwhile.
+    ///
+    /// @param written how many bytes of {@link DescriptorChain#writable} the device has written,
+    ///   from the first on
+    public void complete(DescriptorChain chain, long written) {
+        chain.writable().markDirty(written);
+        if (push(chain.head(), written)) {
+            interrupt.pulse();
+        }
+    }
+
+    /// @return whether the driver wants to be interrupted
+    private synchronized boolean push(int head, long written) {
+        if (!running) {
+            return false;
+        }
+        long entry = used + RING_ENTRIES + (long) USED_ENTRY * (nextUsed & (size - 1));
+        memory.writeLe32(entry, head);
+        memory.writeLe32(entry + USED_LENGTH, (int) written);
+        int published = nextUsed;
+        nextUsed = (nextUsed + 1) & INDEX_MASK;
+        // §2.7.8: the entry, and what the device has written into the buffers, before the index
+        memory.releaseLe16(used + RING_IDX, nextUsed);
+        // §2.7.7: idx must be out before used_event or flags are read. A driver that asks for an
+        // interrupt looks at idx once more after that, so one of us sees what the other wrote
+        VarHandle.fullFence();
+        if (!eventIndex) {
+            return (memory.readLe16(available) & AVAIL_F_NO_INTERRUPT) == 0;
+        }
+        // §2.7.7.2: used_event is the entry of which the driver wants to hear
+        long usedEvent = available + RING_ENTRIES + (long) AVAILABLE_ENTRY * size;
+        return memory.readLe16(usedEvent) == published;
+    }
+
+    /// How many requests the driver has added that nobody has taken.
+    private int pending() {
+        // §2.7.13: acquire, so that the ring and the descriptors are seen as they were before idx
+        int pending = (memory.acquireLe16(available + RING_IDX) - nextAvailable) & INDEX_MASK;
+        int inFlight = (nextAvailable - nextUsed) & INDEX_MASK;
+        if (pending + inFlight > size) {
+            throw fault(
+                    "the available index is %d ahead, with %d in flight, of %d"
+                            .formatted(pending, inFlight, size));
+        }
+        return pending;
+    }
+
+    /// Puts the buffers of the chain that begins at its head into it (§2.7.5).
+    private void walk(DescriptorChain chain) {
+        long table = descriptors;
+        int entries = size;
+        int next = chain.head();
+        int count = 0;
+        boolean indirect = false;
+        boolean more = true;
+        while (more) {
+            if (next >= entries) {
+                throw fault("descriptor %d of %d".formatted(next, entries));
+            }
+            // some drivers make a queue smaller and keep chains as long as it was (§2.7.5.3.1 has
+            // the smaller); the limit is there to end a loop
+            if (++count > maxSize + 1) {
+                throw fault("a chain of more than %d descriptors".formatted(maxSize));
+            }
+            long descriptor = table + (long) DESCRIPTOR * next;
+            long address = memory.readLe64(descriptor);
+            long length = Integer.toUnsignedLong(memory.readLe32(descriptor + DESC_LENGTH));
+            int flags = memory.readLe16(descriptor + DESC_FLAGS);
+            if ((flags & DESC_F_INDIRECT) != 0) {
+                checkIndirect(indirect, flags, address, length);
+                table = address;
+                entries = (int) (length / DESCRIPTOR);
+                next = 0;
+                indirect = true;
+            } else {
+                add(chain, address, length, (flags & DESC_F_WRITE) != 0);
+                next = memory.readLe16(descriptor + DESC_NEXT);
+                more = (flags & DESC_F_NEXT) != 0;
+            }
+        }
+    }
+
+    /// §2.7.5.3.1; whether it is to be written has no meaning (§2.7.5.3.2).
+    private void checkIndirect(boolean inIndirect, int flags, long address, long length) {
+        if (!indirectAllowed) {
+            throw fault("an indirect descriptor, which was not negotiated");
+        }
+        if (inIndirect) {
+            throw fault("an indirect descriptor in an indirect table");
+        }
+        if ((flags & DESC_F_NEXT) != 0) {
+            throw fault("an indirect descriptor with a next one");
+        }
+        if (length == 0 || length % DESCRIPTOR != 0) {
+            throw fault("an indirect table of %d bytes".formatted(length));
+        }
+        if (length / DESCRIPTOR > MAX_SIZE) {
+            throw fault("an indirect table of %d descriptors".formatted(length / DESCRIPTOR));
+        }
+        if (!memory.holds(address, length)) {
+            throw fault("an indirect table at 0x%x+0x%x".formatted(address, length));
+        }
+    }
+
+    private void add(DescriptorChain chain, long address, long length, boolean writable) {
+        if (!writable && chain.writable().count() > 0) {
+            throw fault("a buffer to read behind one to write"); // §2.7.4.2
+        }
+        if (length == 0) {
+            return; // nothing to read or write
+        }
+        if (!memory.holds(address, length)) {
+            throw fault("a buffer at 0x%x+0x%x".formatted(address, length));
+        }
+        if (chain.readable().size() + chain.writable().size() + length > MAX_BYTES) {
+            throw fault("a chain of more than 4 GiB"); // §2.7.5
+        }
+        (writable ? chain.writable() : chain.readable()).add(address, length);
+    }
+
+    private void check(String what, long address, int alignment, long length) {
+        if (address % alignment != 0) {
+            throw fault("%s at 0x%x, which is not aligned".formatted(what, address));
+        }
+        if (!memory.holds(address, length)) {
+            throw fault("%s at 0x%x+0x%x".formatted(what, address, length));
+        }
+    }
+
+    private GuestFault fault(String what) {
+        return new GuestFault("queue %d: %s".formatted(index, what));
+    }
+
+    @Override
+    public String toString() {
+        return "queue " + index;
+    }
+}

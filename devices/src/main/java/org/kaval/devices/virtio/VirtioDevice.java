@@ -1,0 +1,56 @@
+package org.kaval.devices.virtio;
+
+import java.util.List;
+
+/// A virtio device, which knows nothing of how its driver reaches it.
+///
+/// ```
+/// attach ──► (activate ──► reset) … ──► close
+/// ```
+///
+/// {@link #activate} and {@link #reset} alternate, and are called by one thread at a time, a vCPU's
+/// mostly, while the guest waits. What works on the queues is the device's own to start and to end.
+public interface VirtioDevice extends AutoCloseable {
+    /// For threads and messages: `virtio-blk0`.
+    String name();
+
+    /// Which kind it is (§5): 2 is a disk.
+    int type();
+
+    /// What kind of hardware it is in the numbers of PCI (base class, subclass, interface), for
+    /// those who list it.
+    default int pciClass() {
+        return 0xff_0000;
+    }
+
+    /// The features of its kind that it offers: bits 0 to 23, and 50 to 127 do not exist here.
+    long features();
+
+    /// How many descriptors each of its queues can have: powers of two.
+    List<Integer> queueSizes();
+
+    /// What the driver reads to learn more.
+    ConfigSpace config();
+
+    /// The driver writes to the configuration space. Unless the device says otherwise, nothing
+    /// happens.
+    ///
+    /// @param size 1 to 8 bytes, of which some may be behind the end
+    default void writeConfig(long offset, int size, long value) {}
+
+    /// Learns what it is connected to. Once, first.
+    void attach(VirtioLink link);
+
+    /// The driver is ready (`DRIVER_OK`): from now on the device may use the queues.
+    ///
+    /// @param features what the driver has accepted
+    void activate(long features);
+
+    /// The driver has given it up. When this returns, nothing of the device touches the queues or
+    /// the guest's buffers.
+    void reset();
+
+    /// Gives back what it has of the host. Once, last.
+    @Override
+    void close();
+}
