@@ -31,6 +31,11 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
     private static final int FILTERED_INPUT_CAPACITY = 1 << 20;
 
     private static final int READ_SIZE = 64 << 10;
+
+    /// A reader that has filled the input queue waits until so much is free: woken for each byte
+    /// that the guest takes, it would cost two switches of threads a byte.
+    private static final int INPUT_ROOM_WORTH_READING = 2 << 10;
+
     private static final Duration DRAIN_LIMIT = Duration.ofSeconds(10);
     private static final Logger LOG = System.getLogger(SerialConsole.class.getName());
 
@@ -109,7 +114,7 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
 
     @Override
     public boolean canSend() {
-        return discarding || !output.isFull();
+        return discarding || output.room() >= BURST;
     }
 
     @Override
@@ -124,7 +129,7 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
     @Override
     public int receive() {
         int value = input.poll();
-        if (value >= 0 && readerWaits) {
+        if (value >= 0 && readerWaits && input.room() >= INPUT_ROOM_WORTH_READING) {
             readerWaits = false;
             onInputRoom.run();
         }
@@ -212,13 +217,14 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
             }
         }
 
-        /// Whether the queue is full; {@link #resume} is called when it no longer is.
+        /// Whether the queue is full; {@link #resume} is called when there is room again.
         private boolean mustWait() {
             if (input.room() > 0) {
                 return false;
             }
             readerWaits = true;
-            if (input.room() > 0) { // the guest read some in between, and may not have seen that
+            // the guest may have read that much in between without seeing that
+            if (input.room() >= INPUT_ROOM_WORTH_READING) {
                 readerWaits = false;
                 return false;
             }

@@ -4,7 +4,11 @@ package org.kaval.devices;
 ///
 /// The methods are called by the UART under its lock; they do not block and allocate nothing.
 public interface SerialPort {
-    /// Whether {@link #send} would take a byte.
+    /// What a UART's transmit FIFO holds. A driver that sees the transmitter empty writes so many
+    /// bytes without looking again, as Linux' does.
+    int BURST = 16;
+
+    /// Whether {@link #send} would take {@link #BURST} bytes.
     boolean canSend();
 
     /// Sends a byte.

@@ -87,6 +87,15 @@ public final class Host {
         }
     }
 
+    /// How many system calls like read(2) this process has made (proc_pid_io(5)).
+    public static long readCalls() throws IOException {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/self/io"))) {
+            return lines.filter(line -> line.startsWith("syscr: "))
+                    .mapToLong(line -> Long.parseLong(line.substring("syscr: ".length())))
+                    .sum();
+        }
+    }
+
     /// How long the only thread of that name, 15 letters at most, has had a processor.
     public static Duration processorTime(String threadName) throws IOException {
         try (Stream<Path> tasks = Files.list(Path.of("/proc/self/task"))) {

@@ -211,16 +211,21 @@ class KvmGuestTest {
         return bitmap.get(JAVA_LONG, 0) & ~(1 << 1);
     }
 
+    /// The guest has run before it steps: Bochs takes the fetch that finds its page not mapped yet
+    /// for a step.
     @Test
+    @AlsoOnVtX
     void singleStepsAreExits() throws Exception {
         try (TinyGuest guest =
                 guest(
+                        0xf4, // hlt
                         0x40, // inc ax
                         0x40, // inc ax
                         0xf4)) { // hlt
+            assertEquals(KvmExit.HLT, guest.vcpu.run());
             guest.vcpu.setSingleStep(true);
             assertEquals(KvmExit.DEBUG, guest.vcpu.run());
-            assertEquals(TinyGuest.CODE + 1, guest.vcpu.runState().debugAddress());
+            assertEquals(TinyGuest.CODE + 2, guest.vcpu.runState().debugAddress());
             assertEquals(1, guest.vcpu.runState().debugException());
             guest.vcpu.setSingleStep(false);
             assertEquals(KvmExit.HLT, guest.vcpu.run());
@@ -254,12 +259,28 @@ class KvmGuestTest {
     }
 
     @Test
+    @AlsoOnVtX
     void kickEndsARunFromOutside() throws Exception {
-        try (TinyGuest guest = guest(0xeb, 0xfe)) { // jmp $
-            var reason = new AtomicInteger();
-            Host.kickUntilDone(() -> reason.set(guest.vcpu.run()));
-            assertEquals(KvmVcpu.INTERRUPTED, reason.get());
+        try (TinyGuest guest =
+                guest(
+                        0xfb, // sti
+                        0xeb, 0xfe)) { // jmp $
+            assertEquals(KvmVcpu.INTERRUPTED, reasonAfterKicks(guest));
         }
+    }
+
+    /// Not in Bochs, where no interrupt ends such a guest: see {@link AlsoOnVtX}.
+    @Test
+    void kickEndsARunWithInterruptsOff() throws Exception {
+        try (TinyGuest guest = guest(0xeb, 0xfe)) { // jmp $
+            assertEquals(KvmVcpu.INTERRUPTED, reasonAfterKicks(guest));
+        }
+    }
+
+    private static int reasonAfterKicks(TinyGuest guest) throws Exception {
+        var reason = new AtomicInteger();
+        Host.kickUntilDone(() -> reason.set(guest.vcpu.run()));
+        return reason.get();
     }
 
     @Test

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.kaval.machine.boot.KernelBoot;
+import org.kaval.testing.AlsoOnVtX;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
@@ -109,8 +110,9 @@ class LinuxBootTest {
     }
 
     @Test
+    @AlsoOnVtX
     void rebootEndsAsSuch() throws Exception {
-        Boot boot = boot(1, 256, true, "reboot");
+        Boot boot = boot(1, 128, false, "reboot");
         assertEquals(new VmOutcome.Rebooted(), boot.outcome(), boot.console());
         assertEquals("reboot", boot.fact("end"));
     }

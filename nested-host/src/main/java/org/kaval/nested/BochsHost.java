@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -45,6 +46,10 @@ public final class BochsHost implements AutoCloseable {
     private static final Pattern STATUS =
             Pattern.compile(Pattern.quote(BochsImage.END) + "([0-9]{1,3})\r?\n");
 
+    private static final Pattern SCREEN =
+            Pattern.compile("Bochs connected to screen \"(/dev/pts/[0-9]+)\"");
+    private static final int SCREEN_POLL_MILLIS = 20;
+
     private final Process process;
     private final Console console;
     private final Thread limit;
@@ -55,6 +60,7 @@ public final class BochsHost implements AutoCloseable {
         this.console = new Console(process.getErrorStream(), settings.console());
         this.limit =
                 Thread.ofVirtual().name("bochs-limit").start(() -> closeAt(settings.timeLimit()));
+        Thread.ofVirtual().name("bochs-screen").start(this::emptyScreen);
     }
 
     /// Starts one that runs a script, with the user's cache.
@@ -152,6 +158,32 @@ public final class BochsHost implements AutoCloseable {
         }
         limit.interrupt();
         process.destroyForcibly();
+    }
+
+    /// Reads what Bochs draws. With its debugger built in, as Debian's is, it draws on a
+    /// pseudo-terminal that it opens itself, some bytes at each turn; once 12 KiB of them are
+    /// unread it would wait for ever.
+    ///
+    /// A child reads, which the terminal cannot become the controlling one of.
+    private void emptyScreen() {
+        try {
+            Matcher screen = SCREEN.matcher(console.text());
+            while (!screen.find()) {
+                if (process.waitFor(SCREEN_POLL_MILLIS, TimeUnit.MILLISECONDS)) {
+                    return;
+                }
+                screen = SCREEN.matcher(console.text());
+            }
+            Children.start(
+                    new ProcessBuilder("cat", screen.group(1))
+                            .redirectInput(Path.of("/dev/null").toFile())
+                            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                            .redirectError(ProcessBuilder.Redirect.DISCARD));
+        } catch (IOException e) {
+            end("nobody can read its screen: " + e.getMessage());
+        } catch (InterruptedException e) {
+            end("interrupted");
+        }
     }
 
     private void closeAt(Duration timeLimit) {

@@ -19,10 +19,15 @@ import org.kaval.guests.ArtifactCache;
 /// tenth of a second where booting takes ten.
 final class SavedState {
     private static final String KIND = "nested-state";
-    private static final Duration BOOT = Duration.ofMinutes(3);
-    private static final Duration RESTORE = Duration.ofSeconds(20);
-    private static final Duration SAVE = Duration.ofMinutes(1);
+
+    // Some seconds, and a tenth of one; many times as long beside much else.
+    private static final Duration BOOT = Duration.ofMinutes(10);
+    private static final Duration RESTORE = Duration.ofMinutes(1);
+    private static final Duration SAVE = Duration.ofMinutes(2);
     private static final int POLL_MILLIS = 5;
+
+    /// A file system with less room is full: RAM is written by the page.
+    private static final long FULL = 1 << 20;
 
     private static final System.Logger LOG = System.getLogger("org.kaval.nested");
 
@@ -78,6 +83,18 @@ final class SavedState {
     }
 
     private void save(Path folder) throws IOException {
+        try {
+            boot(folder);
+        } catch (NestedHostException e) {
+            // QEMU, whose guest's RAM is a file there, is only told SIGBUS
+            if (Files.getFileStore(folder).getUsableSpace() < FULL) {
+                throw new IOException("No space left on device", e);
+            }
+            throw e;
+        }
+    }
+
+    private void boot(Path folder) throws IOException {
         Path ram = folder.resolve("ram");
         try (Qemu qemu = Qemu.start(image.arguments(settings, ram, true), settings.console())) {
             NestedHost host = NestedHost.connect(qemu, settings, BOOT);

@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 
 /// A file system of few bytes, in a mount namespace of a shell that needs no privilege, in which
 /// programs can be run.
-final class SmallDisk implements AutoCloseable {
+public final class SmallDisk implements AutoCloseable {
     private final Process shell;
     private final BufferedReader output;
     private final Path path;
@@ -24,7 +24,7 @@ final class SmallDisk implements AutoCloseable {
     }
 
     /// Mounts one. A test that asks is skipped where the kernel lets no user have namespaces.
-    static SmallDisk mount(Path parent, long bytes) throws IOException {
+    public static SmallDisk mount(Path parent, long bytes) throws IOException {
         Path path = Files.createDirectory(parent.toRealPath().resolve("disk"));
         var disk =
                 new SmallDisk(
@@ -47,21 +47,22 @@ final class SmallDisk implements AutoCloseable {
         return disk;
     }
 
-    Path path() {
+    public Path path() {
         return path;
     }
 
     /// Runs `main` in a JVM that sees the disk; all that it prints.
-    List<String> run(Class<?> main, Object... arguments) throws IOException {
+    public List<String> run(Class<?> main, Object... arguments) throws IOException {
         return run("'" + String.join("' '", Jvm.command(main, arguments)) + "'");
     }
 
     /// What is in a directory of the disk, names with a dot first left out.
-    List<String> names(String directory) throws IOException {
+    public List<String> names(String directory) throws IOException {
         return run("ls '" + path.resolve(directory) + "'");
     }
 
-    private List<String> run(String command) throws IOException {
+    /// Runs a command of the shell's that sees the disk; all that it prints.
+    public List<String> run(String command) throws IOException {
         var writer = shell.outputWriter();
         writer.write(command + "\necho; echo =end=\n");
         writer.flush();

@@ -67,10 +67,10 @@ final class NestedRun implements AutoCloseable {
 
     private void run(Replay replay, List<List<String>> following) {
         while (!replay.remaining().isEmpty() && hopeless == null) {
-            int before = replay.remaining().size();
+            int before = replay.results();
             String end = attempt(replay, following);
             replay.failRunning(end);
-            if (!replay.remaining().isEmpty() && replay.remaining().size() == before) {
+            if (!replay.remaining().isEmpty() && replay.results() == before) {
                 replay.failFirst(end); // each attempt is for one less
             }
         }

@@ -2,6 +2,7 @@ package org.kaval.testing;
 
 import java.io.IOException;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -9,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.junit.platform.engine.EngineExecutionListener;
 import org.junit.platform.engine.TestDescriptor;
@@ -23,6 +25,12 @@ import org.kaval.testing.worker.WorkerMessage;
 
 /// Tells JUnit here what a worker tells of the tests of one class. For one thread.
 final class Replay {
+    /// How many invocations of a template are looked for after one that has crashed the worker: how
+    /// many there are is known only when they run.
+    private static final int MORE_INVOCATIONS = 200;
+
+    private static final Pattern INDEX = Pattern.compile("#[0-9]{1,8}");
+
     private final TestDescriptor testClass;
     private final EngineExecutionListener listener;
     private final String root;
@@ -30,6 +38,8 @@ final class Replay {
     private final Map<String, TestDescriptor> remaining = new LinkedHashMap<>();
     private final Deque<TestDescriptor> running = new ArrayDeque<>(); // innermost last
     private final Set<TestDescriptor> started = new HashSet<>();
+    private final Map<TestDescriptor, UniqueId> crashed = new HashMap<>(); // of templates: the last
+    private int results;
     private String notes = "";
 
     Replay(TestDescriptor testClass, EngineExecutionListener listener) {
@@ -51,14 +61,41 @@ final class Replay {
         }
     }
 
-    private String remoteId(TestDescriptor test) {
-        String id = test.getUniqueId().toString();
+    private static String remoteId(TestDescriptor test) {
+        return remoteId(test.getUniqueId());
+    }
+
+    private static String remoteId(UniqueId uniqueId) {
+        String id = uniqueId.toString();
         return Worker.ROOT + id.substring(id.indexOf(']') + 1);
     }
 
     /// The worker's unique ids of what has no result yet.
     List<String> remaining() {
-        return List.copyOf(remaining.keySet());
+        var ids = new ArrayList<String>();
+        remaining.forEach((id, test) -> {
+            UniqueId last = crashed.get(test);
+            if (last == null) {
+                ids.add(id);
+                return;
+            }
+            for (int i = 1; i <= MORE_INVOCATIONS; i++) {
+                ids.add(remoteId(later(last, i)));
+            }
+        });
+        return ids;
+    }
+
+    /// How many results there are, of tests and of what holds them.
+    int results() {
+        return results;
+    }
+
+    /// The invocation of the same template that comes so many after another.
+    private static UniqueId later(UniqueId invocation, int count) {
+        UniqueId.Segment segment = invocation.getLastSegment();
+        int index = Integer.parseInt(segment.getValue().substring(1));
+        return invocation.removeLastSegment().append(segment.getType(), "#" + (index + count));
     }
 
     /// Something to be told with the failure that follows.
@@ -91,7 +128,7 @@ final class Replay {
         List<String> rest = strings.subList(1, strings.size());
         switch (type) {
             case WorkerMessage.STARTED -> start(test);
-            case WorkerMessage.SUCCESSFUL -> finish(test, TestExecutionResult.successful());
+            case WorkerMessage.SUCCESSFUL -> succeed(test);
             case WorkerMessage.ABORTED ->
                     finish(test, TestExecutionResult.aborted(Failure.decode(rest)));
             case WorkerMessage.FAILED ->
@@ -133,12 +170,24 @@ final class Replay {
         }
     }
 
+    private void succeed(TestDescriptor test) {
+        UniqueId last = crashed.get(test);
+        boolean complete =
+                last == null || !known.containsKey(remoteId(later(last, MORE_INVOCATIONS)));
+        finish(
+                test,
+                complete
+                        ? TestExecutionResult.successful()
+                        : failed("has too many invocations after the one that crashed"));
+    }
+
     /// A container whose worker has died is finished by a later attempt.
     private void finish(TestDescriptor test, TestExecutionResult result) {
         remaining.remove(remoteId(test));
         if (!running.remove(test)) {
             return;
         }
+        results++;
         listener.executionFinished(test, result);
         if (result.getStatus() != TestExecutionResult.Status.SUCCESSFUL) {
             forget(test); // what it holds has not been run, and will not be
@@ -146,6 +195,7 @@ final class Replay {
     }
 
     private void skip(TestDescriptor test, String reason) {
+        results++;
         started.add(test);
         forget(test);
         listener.executionSkipped(test, reason);
@@ -158,12 +208,25 @@ final class Replay {
         }
     }
 
-    /// What was running when the worker ended has failed; the containers around it go on.
+    /// What was running when the worker ended has failed; the containers around it go on, and so
+    /// does a template after its invocation that was running.
     void failRunning(String reason) {
+        TestDescriptor failed = null;
         while (!running.isEmpty() && !isOuter(running.getLast())) {
             TestDescriptor test = running.getLast();
+            if (failed != null && isInvocationOf(test, failed)) {
+                crashed.put(test, failed.getUniqueId());
+                return;
+            }
             finish(test, failed(reason));
+            failed = test;
         }
+    }
+
+    private boolean isInvocationOf(TestDescriptor template, TestDescriptor test) {
+        return remaining.containsKey(remoteId(template))
+                && test.getUniqueId().removeLastSegment().equals(template.getUniqueId())
+                && INDEX.matcher(test.getUniqueId().getLastSegment().getValue()).matches();
     }
 
     private static boolean isOuter(TestDescriptor test) {

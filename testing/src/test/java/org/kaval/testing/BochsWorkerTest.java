@@ -7,13 +7,16 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.platform.testkit.engine.EngineExecutionResults;
 
 /// Tests that run on emulated VT-x: one Bochs has them all, but for a crash, after which another
 /// has the rest. With the profile `vtx` only.
 @Tag("bochs")
+@Timeout(value = 15, unit = TimeUnit.MINUTES) // two minutes on an idle processor
 class BochsWorkerTest {
     @Test
     void testsRunOnVtXAndACrashFailsOneOfThem() {

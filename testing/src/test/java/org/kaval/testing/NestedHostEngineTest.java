@@ -152,6 +152,21 @@ class NestedHostEngineTest {
     }
 
     @Test
+    void crashOfTheJvmFailsOneInvocationOfATemplate() {
+        EngineExecutionResults results = engine(Samples.CrashingTemplate.class).execute();
+        assertEquals(
+                Map.of(
+                        "[1] number = 1", "SUCCESSFUL",
+                        "[2] number = 2", "FAILED",
+                        "[3] number = 3", "SUCCESSFUL",
+                        "[4] number = 4", "FAILED",
+                        "runsAfter()", "SUCCESSFUL"),
+                outcomes(results));
+        assertContains("SIGSEGV", failure(results, "[2] number = 2"));
+        assertEquals(0, results.containerEvents().failed().count());
+    }
+
+    @Test
     void jvmOutOfMemoryFailsOneTest() {
         Throwable failure = failureOfDoomed(Samples.Hungry.class);
         assertContains("ran out of memory", failure);

@@ -123,10 +123,32 @@ final class Samples {
     static class Crashing extends Doomed {
         @Override
         void end() throws Exception {
-            String self = Long.toString(ProcessHandle.current().pid());
-            new ProcessBuilder("kill", "-SEGV", self).start().waitFor();
-            waitForEver();
+            crash();
         }
+    }
+
+    private static void crash() throws Exception {
+        String self = Long.toString(ProcessHandle.current().pid());
+        new ProcessBuilder("kill", "-SEGV", self).start().waitFor();
+        waitForEver();
+    }
+
+    /// Two of the invocations end the JVM, the last among them.
+    @NeedsHardwareVirtualization
+    @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
+    static class CrashingTemplate {
+        @ParameterizedTest
+        @ValueSource(ints = {1, 2, 3, 4})
+        @Order(1)
+        void endsWhenEven(int number) throws Exception {
+            if (number % 2 == 0) {
+                crash();
+            }
+        }
+
+        @Test
+        @Order(2)
+        void runsAfter() {}
     }
 
     static class Hungry extends Doomed {

@@ -19,10 +19,11 @@ import org.kaval.memory.GuestRange;
 /// |      6 |      | modem status (MSR)       | ignored                  |
 /// |      7 |      | scratch (SCR)            | scratch (SCR)            |
 ///
-/// A byte is sent at once, whatever the divisor. While the other side has no room, THRE and TEMT
-/// are clear, as if the line were slow: a guest that looks loses nothing. Received bytes wait with
-/// the other side until the receive FIFO, 16 bytes or 1, has room. The other side is always there
-/// (CTS, DSR, DCD).
+/// A byte is sent at once, whatever the divisor. While the other side has no room for what the
+/// transmit FIFO would hold, THRE and TEMT are clear, as if the line were slow: a guest that looks
+/// loses nothing, whether it then sends one byte or, as Linux does, a FIFO full of them. Received
+/// bytes wait with the other side until the receive FIFO, 16 bytes or 1, has room. The other side
+/// is always there (CTS, DSR, DCD).
 ///
 /// Any thread (guarded by this).
 public final class Uart16550 implements Device {
@@ -32,7 +33,7 @@ public final class Uart16550 implements Device {
     /// The interrupt of {@link #COM1}.
     public static final int COM1_IRQ = 4;
 
-    private static final int FIFO_SIZE = 16;
+    private static final int FIFO_SIZE = SerialPort.BURST;
 
     private static final int IER_RECEIVED = 1;
     private static final int IER_TRANSMIT_EMPTY = 1 << 1;
