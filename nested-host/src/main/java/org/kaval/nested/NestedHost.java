@@ -299,10 +299,11 @@ public final class NestedHost implements AutoCloseable {
             }
         }
 
-        /// One CPU, 4 GiB of RAM, an hour. With more CPUs more is emulated at once, but QEMU 7.2's
-        /// AMD-V then loses interrupts between them, and guests may hang.
+        /// One CPU, 6.5 GiB of RAM (which tests' guests of 6 GiB fit in; what nobody touches costs
+        /// nothing), an hour. With more CPUs more is emulated at once, but QEMU 7.2's AMD-V then
+        /// loses interrupts between them, and guests may hang.
         public Settings() {
-            this(1, 4096, Duration.ofHours(1), Map.of(), List.of(), null);
+            this(1, 6656, Duration.ofHours(1), Map.of(), List.of(), null);
         }
 
         public Settings withCpus(int count) {

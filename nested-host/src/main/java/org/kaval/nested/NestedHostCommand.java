@@ -52,8 +52,8 @@ final class NestedHostCommand implements Callable<Integer> {
     @Option(
             names = "--memory",
             paramLabel = "MIB",
-            description = "RAM in MiB, at least 512 (default: 4096).")
-    private int mebibytes = 4096;
+            description = "RAM in MiB, at least 512 (default: 6656).")
+    private int mebibytes = 6656;
 
     @Option(
             names = "--time-limit",

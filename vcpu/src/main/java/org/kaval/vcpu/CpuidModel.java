@@ -16,7 +16,7 @@ import org.kaval.kvm.CpuidEntry;
 /// | 1                         | APIC id, logical processors, hypervisor, TSC deadline timer   |
 /// | 4, 0x8000001d             | how many vCPUs share each cache                               |
 /// | 0xb                       | thread and core levels of the topology; 0x1f and 0x80000026, which say the same, are left out |
-/// | 0x80000008, 0x8000001e    | the same for AMD                                              |
+/// | 0x80000008, 0x8000001e    | the same for AMD; with threads of a core, an AMD processor without 0x8000001e gets it: without it (0x80000001, `TopologyExtensions`) Linux takes threads for cores |
 /// | 0x40000000, 0x40000010    | the highest KVM leaf; TSC and APIC timer frequency            |
 ///
 /// Sources: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E; Linux
@@ -28,7 +28,10 @@ public final class CpuidModel {
     /// The in-kernel APIC timer counts nanoseconds (`APIC_BUS_CYCLE_NS` is 1 in Linux).
     private static final int APIC_BUS_KILOHERTZ = 1_000_000;
 
+    private static final int EXTENDED = 0x8000_0000;
+    private static final int EXTENDED_FEATURES = 0x8000_0001;
     private static final int ADDRESS_SIZES = 0x8000_0008;
+    private static final int AMD_TOPOLOGY = 0x8000_001e;
 
     /// What a processor has that does not say (Intel SDM vol. 3A §4.1.4).
     private static final int FEWEST_ADDRESS_BITS = 36;
@@ -47,6 +50,7 @@ public final class CpuidModel {
     private static final int ECX1_OSXSAVE = 1 << 27;
     private static final int ECX1_HYPERVISOR = 1 << 31;
     private static final int EDX1_HTT = 1 << 28;
+    private static final int ECX_TOPOLOGY_EXTENSIONS = 1 << 22;
 
     private static final int LEVEL_THREAD = 1;
     private static final int LEVEL_CORE = 2;
@@ -72,6 +76,7 @@ public final class CpuidModel {
         int apicId = topology.apicId(index);
         var table = new ArrayList<CpuidEntry>(supported.size() + 4);
         boolean extendedTopology = false;
+        boolean amdThreads = isAmd() && topology.threads() > 1;
         for (CpuidEntry entry : supported) {
             switch (entry.function()) {
                 case 0x1 -> table.add(features(entry, apicId));
@@ -79,11 +84,17 @@ public final class CpuidModel {
                 case 0xb -> extendedTopology = true;
                 case 0x1f, 0x8000_0026, HYPERVISOR_TIMING -> {}
                 case HYPERVISOR -> table.add(withHighestHypervisorLeaf(entry));
+                case EXTENDED -> table.add(amdThreads ? withAmdTopologyLeaf(entry) : entry);
+                case EXTENDED_FEATURES ->
+                        table.add(amdThreads ? withTopologyExtensions(entry) : entry);
                 case ADDRESS_SIZES -> table.add(isAmd() ? amdSizes(entry) : entry);
                 case 0x8000_001d -> table.add(withSharing(entry));
-                case 0x8000_001e -> table.add(amdTopology(entry, apicId));
+                case AMD_TOPOLOGY -> table.add(amdTopology(entry, apicId));
                 default -> table.add(entry);
             }
+        }
+        if (amdThreads && table.stream().noneMatch(e -> e.function() == AMD_TOPOLOGY)) {
+            table.add(amdTopology(CpuidEntry.of(AMD_TOPOLOGY, 0, 0, 0, 0), apicId));
         }
         if (extendedTopology) {
             addExtendedTopology(table, apicId);
@@ -178,6 +189,17 @@ public final class CpuidModel {
                 (e.ecx() & ~0xf0ff)
                         | (topology.cores() * topology.threads() - 1)
                         | topology.socketShift() << 12;
+        return new CpuidEntry(e.function(), e.index(), e.flags(), e.eax(), e.ebx(), ecx, e.edx());
+    }
+
+    private static CpuidEntry withAmdTopologyLeaf(CpuidEntry e) {
+        int highest = Integer.compareUnsigned(e.eax(), AMD_TOPOLOGY) < 0 ? AMD_TOPOLOGY : e.eax();
+        return new CpuidEntry(
+                e.function(), e.index(), e.flags(), highest, e.ebx(), e.ecx(), e.edx());
+    }
+
+    private static CpuidEntry withTopologyExtensions(CpuidEntry e) {
+        int ecx = e.ecx() | ECX_TOPOLOGY_EXTENSIONS;
         return new CpuidEntry(e.function(), e.index(), e.flags(), e.eax(), e.ebx(), ecx, e.edx());
     }
 

@@ -301,6 +301,38 @@ class CpuidModelTest {
                 leaf(model(AMD, ONE).forVcpu(0), 0x8000_001e));
     }
 
+    /// An AMD processor as QEMU emulates it, or one of before 2011.
+    private static final List<CpuidEntry> OLD_AMD =
+            List.of(
+                    CpuidEntry.of(0x0, 0xd, 0x6874_7541, 0x444d_4163, 0x6974_6e65),
+                    CpuidEntry.of(0x8000_0000, 0x8000_000a, 1, 2, 3),
+                    CpuidEntry.of(0x8000_0001, 0xa0_0f11, 0, 0x75, 0x2fd3_fbff));
+
+    @Test
+    void threadsOfAnAmdWithoutATopologyLeafGetOne() {
+        var table = model(OLD_AMD, TWO_OF_THREE_OF_TWO).forVcpu(LAST);
+
+        assertEquals(CpuidEntry.of(0x8000_0000, 0x8000_001e, 1, 2, 3), leaf(table, 0x8000_0000));
+        assertEquals(
+                CpuidEntry.of(0x8000_0001, 0xa0_0f11, 0, 0x75 | 1 << 22, 0x2fd3_fbff),
+                leaf(table, 0x8000_0001));
+        assertEquals(
+                CpuidEntry.of(0x8000_001e, LAST_APIC_ID, 0x0102, 1, 0), leaf(table, 0x8000_001e));
+    }
+
+    @Test
+    void coresOfAnAmdWithoutATopologyLeafNeedNone() {
+        assertEquals(OLD_AMD, model(OLD_AMD, Topology.ofCores(4)).forVcpu(3));
+    }
+
+    @Test
+    void higherExtendedLeavesStay() {
+        assertEquals(
+                leaf(AMD, 0x8000_0000),
+                leaf(model(AMD, TWO_OF_THREE_OF_TWO).forVcpu(0), 0x8000_0000));
+        assertEquals(1, all(model(AMD, TWO_OF_THREE_OF_TWO).forVcpu(0), 0x8000_001e).size());
+    }
+
     @Test
     void knownFrequenciesAreInTheTimingLeaf() {
         var table = new CpuidModel(INTEL, ONE, true, 2_693_512).forVcpu(0);

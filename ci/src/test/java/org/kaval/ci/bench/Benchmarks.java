@@ -2,8 +2,8 @@ package org.kaval.ci.bench;
 
 import org.openjdk.jmh.Main;
 
-/// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`); other arguments
-/// go to JMH.
+/// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `boot` with how
+/// often); other arguments go to JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -13,11 +13,15 @@ public final class Benchmarks {
                 ExitRoundTrip.run();
                 StartTime.run();
                 VmLifeCycle.run();
+                BootTime.run(BootTime.ROUNDS);
                 Main.main(new String[] {"IoctlBenchmark"});
             }
             case "exits" -> ExitRoundTrip.run();
             case "start" -> StartTime.run();
             case "life" -> VmLifeCycle.run();
+            case "boot" ->
+                    BootTime.run(args.length > 1 ? Integer.parseInt(args[1]) : BootTime.ROUNDS);
+            case "complaints" -> QemuComplaints.run();
             default -> Main.main(args);
         }
     }

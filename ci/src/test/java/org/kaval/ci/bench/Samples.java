@@ -17,6 +17,6 @@ final class Samples {
 
     double quantile(double q) {
         List<Double> sorted = values.stream().sorted().toList();
-        return sorted.get((int) Math.min(sorted.size() - 1L, Math.round(q * sorted.size())));
+        return sorted.get((int) Math.round(q * (sorted.size() - 1)));
     }
 }

@@ -120,6 +120,35 @@ class KernelFormatTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "0x38, 41524d64, a Linux kernel for arm64",
+        "0, 4d5a9000, a PE file (a unified kernel image or another EFI application)",
+        "0, 1f8b0800, compressed with gzip",
+        "0, 514649fb00000003, a qcow2 disk image",
+        "0x1fe, 55aa, 'a boot sector (a disk image, or a Linux older than 2.6.22)'",
+        "0x1000, ffff, no known format",
+    })
+    void whatKavalDoesNotBootIsRefusedByName(int offset, String hex, String name)
+            throws IOException {
+        Path file = file(withBytes(offset, hex));
+        try (BootMachine machine = BootMachine.of(4 << 20)) {
+            assertEquals(
+                    name + ", expected a Linux bzImage, an ELF kernel or a Multiboot kernel",
+                    machine.refusal(KernelBoot.of(file), file, 0));
+        }
+    }
+
+    /// A unified kernel image has the kernel in a section: what it begins with counts.
+    @Test
+    void bzImageInsideAPeFileIsNone() throws IOException {
+        byte[] image = withBytes(0, "4d5a9000");
+        byte[] kernel = new BzImageBuilder().build();
+        System.arraycopy(kernel, 0, image, 0x1000, kernel.length);
+
+        assertEquals(KernelFormat.PE, format(image));
+    }
+
     @Test
     void brokenElfIsAnError() throws IOException {
         Path elf = file(new byte[] {0x7f, 'E', 'L', 'F', 2, 1, 1});

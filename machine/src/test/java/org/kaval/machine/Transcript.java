@@ -1,0 +1,76 @@
+package org.kaval.machine;
+
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/// What a guest has written to its console. Any thread.
+final class Transcript extends OutputStream {
+    private final StringBuilder text = new StringBuilder(); // guarded by this
+
+    @Override
+    public synchronized void write(int b) {
+        text.append((char) (b & 0xff));
+        notifyAll();
+    }
+
+    @Override
+    public synchronized void write(byte[] bytes, int offset, int length) {
+        text.append(new String(bytes, offset, length, StandardCharsets.ISO_8859_1));
+        notifyAll();
+    }
+
+    /// Waits until it contains `words`.
+    ///
+    /// @throws AssertionError if it does not within `limit`, with all that there is
+    synchronized void await(String words, Duration limit) throws InterruptedException {
+        long end = System.nanoTime() + limit.toNanos();
+        while (text.indexOf(words) < 0) {
+            long left = (end - System.nanoTime()) / 1_000_000;
+            if (left <= 0) {
+                throw new AssertionError("no \"%s\" in:%n%s".formatted(words, text));
+            }
+            wait(left);
+        }
+    }
+
+    /// Whether it contains `words`.
+    synchronized boolean contains(String words) {
+        return text.indexOf(words) >= 0;
+    }
+
+    /// The lines `name: value`, by name.
+    Map<String, List<String>> facts() {
+        return toString()
+                .lines()
+                .map(line -> line.strip().split(": ", 2))
+                .filter(parts -> parts.length == 2)
+                .collect(
+                        Collectors.groupingBy(
+                                parts -> parts[0],
+                                Collectors.mapping(
+                                        parts -> parts[1].strip(), Collectors.toList())));
+    }
+
+    /// The values of the lines `name: value`.
+    List<String> facts(String name) {
+        return facts().getOrDefault(name, List.of());
+    }
+
+    /// The value of the one line `name: value`.
+    String fact(String name) {
+        List<String> values = facts(name);
+        if (values.size() != 1) {
+            throw new AssertionError("%s: %s in:%n%s".formatted(name, values, this));
+        }
+        return values.getFirst();
+    }
+
+    @Override
+    public synchronized String toString() {
+        return text.toString();
+    }
+}
