@@ -32,6 +32,18 @@ public final class PciBus {
     private final IntFunction<LevelLine> lines;
     private final @Nullable PciFunction[] functions = new PciFunction[DEVICES * FUNCTIONS];
     private final PciFunction.Decoder decoder = new Decoding();
+    private @Nullable Observer observer; // none unless somebody traces
+
+    /// Is told of accesses to configuration space, after each, on the vCPU's thread.
+    @FunctionalInterface
+    public interface Observer {
+        /// @param bus 0 to 255
+        /// @param deviceFunction device × 8 + function
+        /// @param offset in the function's space
+        /// @param size 1 to 8 bytes
+        /// @param value what was read or written
+        void accessed(boolean write, int bus, int deviceFunction, int offset, int size, long value);
+    }
 
     /// @param portWindows the ports that go to the bus, in ascending order; BARs are put into the
     ///   last at first, above those of ISA
@@ -96,6 +108,11 @@ public final class PciBus {
         }
     }
 
+    /// Tells `newObserver` of every access; before the guest runs.
+    public void observe(Observer newObserver) {
+        observer = newObserver;
+    }
+
     /// Reads configuration space; all ones where there is no function.
     ///
     /// @param bus 0 to 255
@@ -104,7 +121,11 @@ public final class PciBus {
     /// @param size 1 to 8 bytes
     long read(int bus, int deviceFunction, int offset, int size) {
         PciFunction function = find(bus, deviceFunction, offset, size);
-        return function == null ? Bus.NOBODY : function.read(offset, size);
+        long value = function == null ? Bus.NOBODY : function.read(offset, size);
+        if (observer != null) {
+            observer.accessed(false, bus, deviceFunction, offset, size, value);
+        }
+        return value;
     }
 
     /// Writes configuration space; nothing happens where there is no function.
@@ -112,6 +133,9 @@ public final class PciBus {
         PciFunction function = find(bus, deviceFunction, offset, size);
         if (function != null) {
             function.write(offset, size, value);
+        }
+        if (observer != null) {
+            observer.accessed(true, bus, deviceFunction, offset, size, value);
         }
     }
 

@@ -88,6 +88,8 @@ public final class Uart16550 implements Device {
     private boolean transmitEmptyPending;
     private boolean outputBlocked; // the guest has been told to wait
     private boolean lineHigh;
+    private boolean touched;
+    private long sent;
 
     /// @param port where bytes go and come from
     /// @param line is pulsed on each rising edge of the interrupt
@@ -105,8 +107,20 @@ public final class Uart16550 implements Device {
         updateLine();
     }
 
+    /// What a guest has done with it, for a diagnosis.
+    ///
+    /// @param touched whether it has accessed any register
+    /// @param sent how many bytes it has sent
+    /// @param interrupts whether it has enabled any
+    public record Use(boolean touched, long sent, boolean interrupts) {}
+
+    public synchronized Use use() {
+        return new Use(touched, sent, ier != 0);
+    }
+
     @Override
     public synchronized long read(long offset, int size) {
+        touched = true;
         long value = 0;
         for (int i = 0; i < size; i++) {
             value |= (long) readByte((int) offset + i) << (i * Byte.SIZE);
@@ -116,6 +130,7 @@ public final class Uart16550 implements Device {
 
     @Override
     public synchronized void write(long offset, int size, long value) {
+        touched = true;
         for (int i = 0; i < size; i++) {
             writeByte((int) offset + i, (int) (value >> (i * Byte.SIZE)) & 0xff);
         }
@@ -215,6 +230,7 @@ public final class Uart16550 implements Device {
             transmitEmptyPending = true;
             return;
         }
+        sent++;
         port.send((byte) value);
         transmitEmptyPending = port.canSend();
         outputBlocked = !transmitEmptyPending;
