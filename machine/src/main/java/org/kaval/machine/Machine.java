@@ -234,6 +234,15 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         vcpus.forEach(Vcpu::requestStop);
     }
 
+    /// Ends the machine as the guest has halted for good; what it is at is kept for a diagnosis.
+    void endHalted() {
+        Observer looking = observer;
+        if (looking != null) {
+            looking.keep();
+        }
+        end(new VmOutcome.Halted());
+    }
+
     @Override
     public int portRead(int port, int size) {
         return (int) ports.read(port, size);

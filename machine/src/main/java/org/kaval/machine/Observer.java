@@ -1,6 +1,8 @@
 package org.kaval.machine;
 
 import java.io.IOException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -21,13 +23,45 @@ import org.kaval.vcpu.VcpuExit;
 
 /// Looks at a machine's guest for a diagnosis. Any thread.
 ///
-/// @param symbols a file of symbols that the user has named; null for those of the kernel
-record Observer(Machine machine, Mainboard board, BootDescription boot, @Nullable Path symbols) {
+/// What a guest was at when it ended is kept, as its vCPUs can be asked no more then.
+final class Observer {
+    private static final Logger LOG = System.getLogger(Observer.class.getName());
+
+    private final Machine machine;
+    private final Mainboard board;
+    private final BootDescription boot;
+    private final @Nullable Path symbols;
+    private volatile List<VcpuPicture> kept = List.of();
+    private volatile @Nullable VcpuExit lastExit;
+
+    /// @param symbols a file of symbols that the user has named; null for those of the kernel
+    Observer(Machine machine, Mainboard board, BootDescription boot, @Nullable Path symbols) {
+        this.machine = machine;
+        this.board = board;
+        this.boot = boot;
+        this.symbols = symbols;
+    }
+
     private record Place(boolean memory, boolean write, long address) {}
 
-    /// Looks at a guest, which goes on if it runs. Of vCPUs that have stopped their registers are
-    /// not known.
+    /// Looks at a guest, which goes on if it runs.
     Diagnosis look() throws IOException, InterruptedException {
+        return diagnose(pictures(), lastExit);
+    }
+
+    /// Keeps what a guest is at that is about to be ended.
+    void keep() {
+        try {
+            kept = pictures();
+        } catch (IOException e) {
+            LOG.log(Level.WARNING, "the guest cannot be looked at: {0}", e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /// Of vCPUs that have stopped, what was kept.
+    private List<VcpuPicture> pictures() throws IOException, InterruptedException {
         var pictures = new ArrayList<VcpuPicture>();
         for (Vcpu vcpu : machine.vcpus()) {
             try {
@@ -36,15 +70,20 @@ record Observer(Machine machine, Mainboard board, BootDescription boot, @Nullabl
                 if (vcpu.state() != Vcpu.State.STOPPED) {
                     throw e;
                 }
+                kept.stream()
+                        .filter(picture -> picture.index() == vcpu.index())
+                        .forEach(pictures::add);
             }
         }
-        return diagnose(pictures, null);
+        return pictures;
     }
 
     /// Looks at a vCPU that cannot go on, on its thread. The others run, and are left alone: they
     /// may be here, too, and wait for this one.
     Diagnosis look(Vcpu stopped, VcpuExit exit) throws IOException, InterruptedException {
-        return diagnose(List.of(picture(stopped)), exit);
+        kept = List.of(picture(stopped));
+        lastExit = exit;
+        return diagnose(kept, exit);
     }
 
     private VcpuPicture picture(Vcpu vcpu) throws IOException, InterruptedException {

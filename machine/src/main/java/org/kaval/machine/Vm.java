@@ -194,9 +194,10 @@ public final class Vm implements AutoCloseable {
         return machine.exitCounts();
     }
 
-    /// What the guest is at, and what may be wrong with it. It goes on if it runs; once it has
-    /// ended, its registers are no longer known ({@link VmOutcome.Crashed} has those of a crash).
-    /// Not for a device, which would wait for the vCPU that waits for it.
+    /// What the guest is at, and what may be wrong with it. It goes on if it runs. If it has
+    /// crashed or halted for good, it is what it was at then; once it has ended otherwise, its
+    /// registers are no longer known. Not for a device, which would wait for the vCPU that waits
+    /// for it.
     ///
     /// @throws IOException if the host does not tell
     public Diagnosis diagnose() throws IOException, InterruptedException {

@@ -309,10 +309,7 @@ public final class VmBuilder {
         if (serialInput != null) {
             console.readFrom(serialInput, machine.eventLoop());
         }
-        HaltWatch.start(
-                machine::vcpus,
-                machine.timer("halt watch"),
-                () -> machine.end(new VmOutcome.Halted()));
+        HaltWatch.start(machine::vcpus, machine.timer("halt watch"), machine::endHalted);
         return board;
     }
 

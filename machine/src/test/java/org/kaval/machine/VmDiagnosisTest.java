@@ -117,14 +117,27 @@ class VmDiagnosisTest {
     void guestThatHaltsWithInterruptsOffIsHaltedForEver() throws Exception {
         try (Vm vm = builder(Guests.halts()).build()) {
             vm.start();
-            Host.until(
-                    "the guest halts",
-                    () -> vm.diagnose().facts().getFirst().startsWith("vcpu 0: halted"));
+            assertEquals(new VmOutcome.Halted(), vm.awaitExit(Host.LIMIT));
 
             Diagnosis diagnosis = vm.diagnose();
 
-            assertHasLine(diagnosis.facts(), "interrupts off, RIP 0x100002: eb fd");
+            assertHasLine(
+                    diagnosis.facts(),
+                    "vcpu 0: halted, long mode, ring 0, interrupts off, RIP 0x100002: eb fd");
             assertHasLine(diagnosis.hints(), "halted with interrupts off: it waits for ever");
+        }
+    }
+
+    @Test
+    void crashIsStillKnownAfterwards() throws Exception {
+        try (Vm vm = builder(Guests.triplesFault()).build()) {
+            vm.start();
+            assertInstanceOf(VmOutcome.Crashed.class, vm.awaitExit(Host.LIMIT));
+
+            Diagnosis diagnosis = vm.diagnose();
+
+            assertHasLine(diagnosis.facts(), "vcpu 0: running");
+            assertHasLine(diagnosis.hints(), "it died at its beginning");
         }
     }
 
