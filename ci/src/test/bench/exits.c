@@ -126,8 +126,8 @@ static void tear_down(void) {
 }
 
 int main(int argc, char **argv) {
-    // out 0x80, al; jmp to it
-    static const uint8_t pio[] = {0xe6, 0x80, 0xeb, 0xfc};
+    // out 0x81, al; jmp to it
+    static const uint8_t pio[] = {0xe6, 0x81, 0xeb, 0xfc};
     // mov edi, 0xd0000000; mov [rdi], eax; jmp to the mov
     static const uint8_t mmio[] = {0xbf, 0, 0, 0, 0xd0, 0x89, 0x07, 0xeb, 0xfc};
     const char *kind = argc == 2 ? argv[1] : "";

@@ -5,6 +5,7 @@ import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
 import org.jspecify.annotations.Nullable;
 import org.kaval.memory.GuestFault;
@@ -115,6 +116,13 @@ public final class Bus {
         var entries = new ArrayList<>(table.entries);
         entries.add(new Entry(range, device));
         table = new Table(entries);
+    }
+
+    /// The device that has `address`.
+    public Optional<Device> deviceAt(long address) {
+        Table current = table;
+        int index = current.find(address, 1);
+        return index < 0 ? Optional.empty() : Optional.of(current.devices[index]);
     }
 
     /// Reads `size` bytes at `address` from the device there, or {@link #NOBODY}.

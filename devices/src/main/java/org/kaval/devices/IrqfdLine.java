@@ -1,5 +1,6 @@
 package org.kaval.devices;
 
+import java.util.concurrent.atomic.AtomicLong;
 import org.kaval.kvm.KvmVm;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.EventFd;
@@ -8,6 +9,7 @@ import org.kaval.linux.EventFd;
 /// no exit and no lock of this process.
 public final class IrqfdLine implements InterruptLine, AutoCloseable {
     private final EventFd event;
+    private final AtomicLong pulses = new AtomicLong();
 
     private IrqfdLine(EventFd event) {
         this.event = event;
@@ -27,7 +29,13 @@ public final class IrqfdLine implements InterruptLine, AutoCloseable {
 
     @Override
     public void pulse() {
+        pulses.getAndIncrement();
         event.signal();
+    }
+
+    /// How often it has been pulled.
+    public long pulses() {
+        return pulses.get();
     }
 
     /// The devices that pull it must have ended.

@@ -7,6 +7,7 @@ package org.kaval.devices;
 public final class SharedLine {
     private final LevelLine line;
     private int holders;
+    private long rises;
 
     /// @param line what the devices share
     public SharedLine(LevelLine line) {
@@ -18,11 +19,17 @@ public final class SharedLine {
         return new Input();
     }
 
+    /// How often it has gone high.
+    public synchronized long rises() {
+        return rises;
+    }
+
     private synchronized void hold(int change) {
         boolean before = holders > 0;
         holders += change;
         boolean after = holders > 0;
         if (before != after) {
+            rises += after ? 1 : 0;
             line.set(after);
         }
     }

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 import org.junit.jupiter.api.Test;
@@ -335,5 +336,16 @@ class BusTest {
             misses += bus.read(0x100_0000, 1) == 1L << 16 ? 0 : 1;
         } while (thread.isAlive());
         return misses;
+    }
+
+    @Test
+    void deviceAtAnAddressIsNamed() {
+        var device = new Numbered(1);
+        bus.add(new GuestRange(0x3f8, 8), device);
+
+        assertEquals(Optional.empty(), bus.deviceAt(0x3f7));
+        assertEquals(Optional.of(device), bus.deviceAt(0x3f8));
+        assertEquals(Optional.of(device), bus.deviceAt(0x3ff));
+        assertEquals(Optional.empty(), bus.deviceAt(0x400));
     }
 }

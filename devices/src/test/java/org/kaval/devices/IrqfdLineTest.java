@@ -26,7 +26,9 @@ class IrqfdLineTest {
             vm.createIrqchip();
             vm.createVcpu(0);
             try (IrqfdLine line = IrqfdLine.open(vm, 5)) {
+                assertEquals(0, line.pulses());
                 line.pulse();
+                assertEquals(1, line.pulses());
 
                 Host.until(
                         "the request of line 5 is there",

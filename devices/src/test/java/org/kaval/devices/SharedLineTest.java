@@ -36,6 +36,19 @@ class SharedLineTest {
     }
 
     @Test
+    void risesOfTheLineAreCounted() {
+        assertEquals(0, shared.rises());
+
+        first.set(true);
+        second.set(true);
+        first.set(false);
+        second.set(false);
+        first.set(true);
+
+        assertEquals(2, shared.rises());
+    }
+
+    @Test
     void lowInputLeavesTheLineAlone() {
         first.set(false);
 

@@ -2,12 +2,11 @@ package org.kaval.machine;
 
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
-import java.util.OptionalLong;
 import org.kaval.kvm.KvmRegs;
 import org.kaval.kvm.KvmSregs;
 import org.kaval.kvm.KvmVcpu;
+import org.kaval.machine.diagnosis.VcpuPicture;
 import org.kaval.memory.GuestMemory;
 import org.kaval.vcpu.ExitStatistics;
 
@@ -19,8 +18,6 @@ final class CrashReport {
 
     private static final long RESET_RIP = 0xfff0;
     private static final long RESET_CS_BASE = 0xffff_0000L;
-    private static final int CODE_BYTES = 16;
-    private static final long PAGE_MASK = 0xfff;
 
     private CrashReport() {}
 
@@ -37,24 +34,8 @@ final class CrashReport {
         }
         regs.toString().lines().forEach(lines::add);
         sregs.toString().lines().forEach(lines::add);
-        lines.add("code at RIP: " + code(vcpu, memory, sregs.cs().base() + regs.rip()));
+        lines.add("code at RIP: " + VcpuPicture.code(vcpu, memory, sregs.cs().base() + regs.rip()));
         statistics.recent().forEach(exit -> lines.add("exit: " + exit));
         return lines;
-    }
-
-    private static String code(KvmVcpu vcpu, GuestMemory memory, long linear) throws IOException {
-        OptionalLong physical = vcpu.translate(linear);
-        if (physical.isEmpty()) {
-            return "not mapped";
-        }
-        long address = physical.getAsLong();
-        // the next page may be anywhere, or nowhere
-        int length = (int) Math.min(CODE_BYTES, PAGE_MASK + 1 - (address & PAGE_MASK));
-        if (!memory.holds(address, length)) {
-            return "not in RAM";
-        }
-        byte[] bytes = new byte[length];
-        memory.read(address, bytes);
-        return HexFormat.ofDelimiter(" ").formatHex(bytes);
     }
 }

@@ -6,10 +6,12 @@ import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.DeviceTimer;
@@ -30,6 +32,10 @@ import org.kaval.kvm.KvmExit;
 import org.kaval.kvm.KvmVm;
 import org.kaval.linux.ErrnoException;
 import org.kaval.machine.acpi.Aml;
+import org.kaval.machine.flight.FlightEvents;
+import org.kaval.machine.trace.Trace;
+import org.kaval.machine.trace.TraceKind;
+import org.kaval.machine.trace.TracedExits;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 import org.kaval.vcpu.ExitHandler;
@@ -52,7 +58,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private final Bus mmio = new Bus("mmio");
     private final CompletableFuture<VmOutcome> outcome = new CompletableFuture<>();
     private final Deque<Closing> closings = new ArrayDeque<>();
-    private final Map<Integer, SharedLine> levelLines = new HashMap<>();
+    private final Map<Integer, SharedLine> levelLines = new ConcurrentHashMap<>();
     private final List<Aml.Term> described = new ArrayList<>();
     private final List<GuestRange> pciMemory;
     private final PciBus pci;
@@ -61,19 +67,33 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private final List<String> kernelArguments = new ArrayList<>();
     private long nextMmio = AddressMap.FREE_MMIO.base();
     private int interruptsGiven;
+    private final Trace trace;
+    private final ExitHandler exitHandler;
+    private final FlightEvents flightEvents;
+    private final List<EdgeLine> edgeLines = new CopyOnWriteArrayList<>();
     private volatile List<Vcpu> vcpus = List.of();
+    private volatile @Nullable Observer observer;
     private @Nullable EventLoop eventLoop;
+
+    private record EdgeLine(int gsi, IrqfdLine line) {}
 
     /// Takes over `vm` and `memory`.
     ///
     /// @param pciMemory the addresses that go to the PCI bus
-    Machine(KvmVm vm, GuestMemory memory, List<GuestRange> pciMemory) {
+    /// @param trace is closed with the machine
+    Machine(KvmVm vm, GuestMemory memory, List<GuestRange> pciMemory, Trace trace) {
         this.vm = vm;
         this.memory = memory;
         this.pciMemory = pciMemory;
         this.doorbells = new KvmDoorbells(vm);
         this.interruptRoutes = new InterruptRoutes(vm);
         this.pci = new PciBus(ports, AddressMap.PCI_PORTS, mmio, pciMemory, this::levelLine);
+        this.trace = trace;
+        this.exitHandler = trace.isOn() ? new TracedExits(this, ports, mmio, trace) : this;
+        if (trace.isOn(TraceKind.PCI)) {
+            pci.observe(TracedExits.pci(trace));
+        }
+        this.flightEvents = FlightEvents.of(this::vcpus, this::interruptCounts);
     }
 
     /// Gives the machine its interrupt controllers, its timer and its RAM.
@@ -93,7 +113,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
 
     /// Makes a vCPU, which is paused.
     Vcpu addVcpu(int index, int apicId) throws IOException {
-        Vcpu vcpu = Vcpu.start(index, vm.createVcpu(apicId), this);
+        Vcpu vcpu = Vcpu.start(index, vm.createVcpu(apicId), exitHandler);
         var all = new ArrayList<>(vcpus);
         all.add(vcpu);
         vcpus = List.copyOf(all);
@@ -102,6 +122,36 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
 
     List<Vcpu> vcpus() {
         return vcpus;
+    }
+
+    /// Says who looks at the guest when it dies.
+    void observeWith(Observer newObserver) {
+        observer = newObserver;
+    }
+
+    /// How often vCPUs left the guest, by the kernel's name of the reason.
+    Map<String, Long> exitCounts() {
+        var sum = new TreeMap<String, Long>();
+        for (Vcpu vcpu : vcpus) {
+            vcpu.statistics()
+                    .counts()
+                    .forEach((reason, count) -> sum.merge(reason, count, Long::sum));
+        }
+        return sum;
+    }
+
+    /// How often devices pulled interrupt lines, by their numbers.
+    Map<Integer, Long> interruptCounts() {
+        var counts = new TreeMap<Integer, Long>();
+        edgeLines.forEach(edge -> counts.merge(edge.gsi, edge.line.pulses(), Long::sum));
+        levelLines.forEach((gsi, line) -> counts.merge(gsi, line.rises(), Long::sum));
+        counts.values().removeIf(count -> count == 0);
+        return counts;
+    }
+
+    /// Takes down what has become of the machine, if somebody records it.
+    void happened(String what) {
+        flightEvents.happened(what);
     }
 
     CompletableFuture<VmOutcome> outcome() {
@@ -127,6 +177,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     public InterruptLine interruptLine(int gsi) throws ErrnoException {
         IrqfdLine line = IrqfdLine.open(vm, gsi);
         onClose(line::close);
+        edgeLines.add(new EdgeLine(gsi, line));
         return line;
     }
 
@@ -218,9 +269,25 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     }
 
     @Override
+    public Trace trace() {
+        return trace;
+    }
+
+    @Override
     public void end(VmOutcome how) {
-        outcome.complete(how);
+        if (outcome.complete(how)) {
+            happened(how.toString());
+        }
         vcpus.forEach(Vcpu::requestStop);
+    }
+
+    /// Ends the machine as the guest has halted for good; what it is at is kept for a diagnosis.
+    void endHalted() {
+        Observer looking = observer;
+        if (looking != null) {
+            looking.keep();
+        }
+        end(new VmOutcome.Halted());
     }
 
     @Override
@@ -262,7 +329,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
                             VcpuExit.RunFailed _,
                             VcpuExit.Other _ ->
                             new VmOutcome.Crashed(
-                                    vcpu.index(), exit.toString(), crashDetails(vcpu));
+                                    vcpu.index(), exit.toString(), crashDetails(vcpu, exit));
                 };
         end(how);
         return false;
@@ -274,7 +341,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
                 Level.ERROR,
                 "vcpu {0} failed\n{1}",
                 vcpu.index(),
-                String.join("\n", crashDetails(vcpu)));
+                String.join("\n", crashDetails(vcpu, null)));
         broken(bug);
     }
 
@@ -308,24 +375,32 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     @Override
     public void close() {
         stopVcpus();
+        flightEvents.close();
         if (eventLoop != null) {
             eventLoop.close();
         }
         while (!closings.isEmpty()) {
             closings.pop().close();
         }
+        trace.close();
         vm.close();
         memory.close();
     }
 
-    private List<String> crashDetails(Vcpu vcpu) {
+    /// @param exit why it cannot go on; null for a bug of this program
+    private List<String> crashDetails(Vcpu vcpu, @Nullable VcpuExit exit) {
+        var details = new ArrayList<String>();
         try {
-            return vcpu.call(kvm -> CrashReport.of(kvm, memory, vcpu.statistics()));
+            details.addAll(vcpu.call(kvm -> CrashReport.of(kvm, memory, vcpu.statistics())));
+            Observer looking = observer;
+            if (exit != null && looking != null) {
+                details.addAll(looking.look(vcpu, exit).lines());
+            }
         } catch (IOException e) {
-            return List.of("its state cannot be read: " + e.getMessage());
+            details.add("its state cannot be read: " + e.getMessage());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return List.of();
         }
+        return details;
     }
 }

@@ -10,6 +10,7 @@ import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.linux.ErrnoException;
 import org.kaval.machine.acpi.Aml;
+import org.kaval.machine.trace.Trace;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 
@@ -67,6 +68,10 @@ public interface MachineContext {
 
     /// The machine's one event loop; the first call starts it.
     EventLoop eventLoop() throws ErrnoException;
+
+    /// Where devices take down what a user has asked to trace; nothing unless {@link Trace#isOn}
+    /// for a kind.
+    Trace trace();
 
     /// Ends the machine; the first outcome counts. Any thread.
     void end(VmOutcome outcome);

@@ -32,6 +32,8 @@ final class Mainboard {
     private final SerialConsole console;
     private @Nullable AcpiPm powerManagement;
     private @Nullable I8042 keyboard;
+    private @Nullable Uart16550 serialPort;
+    private @Nullable PostCodePort postCodes;
 
     Mainboard(SerialConsole console) {
         this.console = console;
@@ -53,11 +55,24 @@ final class Mainboard {
         return device != null && device.ctrlAltDelete();
     }
 
+    /// What the guest has done with its serial port.
+    Uart16550.Use serialUse() {
+        Uart16550 device = serialPort;
+        return device == null ? new Uart16550.Use(false, 0, false) : device.use();
+    }
+
+    /// The last POST codes, oldest first.
+    List<Integer> postCodes() {
+        PostCodePort device = postCodes;
+        return device == null ? List.of() : device.recent();
+    }
+
     void attachSerialPort(MachineContext machine) throws ErrnoException {
         var uart = new Uart16550(console, machine.interruptLine(Uart16550.COM1_IRQ));
         console.connect(uart::portChanged);
         machine.ports().add(Uart16550.COM1, uart);
         machine.describe(PcDevices.com1());
+        serialPort = uart;
     }
 
     void attachDebugExit(MachineContext machine) {
@@ -104,7 +119,9 @@ final class Mainboard {
     }
 
     void attachPostCodes(MachineContext machine) {
-        machine.ports().add(PostCodePort.PORTS, new PostCodePort());
+        var device = new PostCodePort();
+        machine.ports().add(PostCodePort.PORTS, device);
+        postCodes = device;
     }
 
     void attachPci(MachineContext machine) {

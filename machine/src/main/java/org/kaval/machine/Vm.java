@@ -1,13 +1,15 @@
 package org.kaval.machine;
 
+import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+import org.kaval.machine.diagnosis.Diagnosis;
 import org.kaval.memory.GuestMemory;
 import org.kaval.vcpu.Vcpu;
 
@@ -33,11 +35,15 @@ public final class Vm implements AutoCloseable {
 
     private final Machine machine;
     private final Mainboard board;
+    private final Observer observer;
+    private final @Nullable SilenceWatch silenceWatch;
     private State state = State.CREATED; // guarded by this
 
-    Vm(Machine machine, Mainboard board) {
+    Vm(Machine machine, Mainboard board, Observer observer, @Nullable SilenceWatch silenceWatch) {
         this.machine = machine;
         this.board = board;
+        this.observer = observer;
+        this.silenceWatch = silenceWatch;
     }
 
     /// Begins the description of a machine.
@@ -50,8 +56,7 @@ public final class Vm implements AutoCloseable {
     /// @throws IllegalStateException if it has been started, or closed
     public synchronized void start() {
         require(State.CREATED, "start");
-        state = State.RUNNING;
-        machine.vcpus().forEach(Vcpu::resume);
+        run("started");
     }
 
     /// Stops all vCPUs between two instructions each; returns when they stand still. The guest's
@@ -68,6 +73,10 @@ public final class Vm implements AutoCloseable {
         for (Vcpu vcpu : machine.vcpus()) {
             vcpu.pause();
         }
+        if (silenceWatch != null) {
+            silenceWatch.pause();
+        }
+        machine.happened("paused");
     }
 
     /// Lets the guest go on.
@@ -75,7 +84,15 @@ public final class Vm implements AutoCloseable {
     /// @throws IllegalStateException if it is not paused
     public synchronized void resume() {
         require(State.PAUSED, "resume");
+        run("resumed");
+    }
+
+    private void run(String what) {
         state = State.RUNNING;
+        machine.happened(what);
+        if (silenceWatch != null) {
+            silenceWatch.start();
+        }
         machine.vcpus().forEach(Vcpu::resume);
     }
 
@@ -174,13 +191,17 @@ public final class Vm implements AutoCloseable {
 
     /// How often vCPUs left the guest, by the kernel's name of the reason.
     public Map<String, Long> exitCounts() {
-        var sum = new TreeMap<String, Long>();
-        for (Vcpu vcpu : machine.vcpus()) {
-            vcpu.statistics()
-                    .counts()
-                    .forEach((reason, count) -> sum.merge(reason, count, Long::sum));
-        }
-        return sum;
+        return machine.exitCounts();
+    }
+
+    /// What the guest is at, and what may be wrong with it. It goes on if it runs. If it has
+    /// crashed or halted for good, it is what it was at then; once it has ended otherwise, its
+    /// registers are no longer known. Not for a device, which would wait for the vCPU that waits
+    /// for it.
+    ///
+    /// @throws IOException if the host does not tell
+    public Diagnosis diagnose() throws IOException, InterruptedException {
+        return observer.look();
     }
 
     /// Stops the guest if it runs, and gives everything back.

@@ -3,9 +3,14 @@ package org.kaval.machine;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.io.OutputStream;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.InputFilter;
 import org.kaval.devices.SerialConsole;
@@ -21,6 +26,9 @@ import org.kaval.machine.acpi.AcpiTables;
 import org.kaval.machine.boot.BootContext;
 import org.kaval.machine.boot.BootSource;
 import org.kaval.machine.boot.MemoryMap;
+import org.kaval.machine.diagnosis.Diagnosis;
+import org.kaval.machine.trace.Trace;
+import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.HostMemory;
@@ -32,6 +40,7 @@ import org.kaval.vcpu.Vcpu;
 /// Describes a machine and builds it. One thread. It may build several, one after another: so is a
 /// machine restarted whose guest asks for it.
 public final class VmBuilder {
+    private static final Logger LOG = System.getLogger(VmBuilder.class.getName());
     private static final long MIN_MEMORY = 1L << 20;
 
     /// Half of what processors with 46 bits of physical addresses can have.
@@ -45,6 +54,11 @@ public final class VmBuilder {
     private @Nullable Fd serialInput;
     private @Nullable InputFilter inputFilter;
     private Path kvmDevice = Kvm.DEVICE;
+    private @Nullable Path symbols;
+    private Set<TraceKind> traceKinds = Set.of();
+    private OutputStream traceOutput = OutputStream.nullOutputStream();
+    private Duration silenceLimit = Duration.ZERO;
+    private @Nullable Consumer<Diagnosis> silenceAction;
     private final List<DeviceFactory> devices = new ArrayList<>();
 
     VmBuilder() {}
@@ -134,6 +148,33 @@ public final class VmBuilder {
         return this;
     }
 
+    /// Where the names of the guest's code are, for a diagnosis: an ELF file or a `System.map`.
+    /// Unless said otherwise, those of a kernel are looked for beside it.
+    public VmBuilder symbols(Path file) {
+        symbols = file;
+        return this;
+    }
+
+    /// Calls `action` with a diagnosis if the guest has run for `limit` and not sent a byte to its
+    /// serial port; once, on a thread of its own. A guest that has sent any is left alone.
+    public VmBuilder onSilence(Duration limit, Consumer<Diagnosis> action) {
+        if (!limit.isPositive()) {
+            throw new ConfigException("silence", limit + " is not a time to wait");
+        }
+        silenceLimit = limit;
+        silenceAction = action;
+        return this;
+    }
+
+    /// Takes down what the guest does to its devices, a line each. The stream stays the caller's;
+    /// one thread writes to it, and it may block: what it cannot take in time is left out, and
+    /// counted.
+    public VmBuilder trace(Set<TraceKind> kinds, OutputStream output) {
+        traceKinds = Set.copyOf(kinds);
+        traceOutput = output;
+        return this;
+    }
+
     /// Builds the machine, ready to {@link Vm#start}.
     ///
     /// @throws ConfigException if a setting makes no sense
@@ -155,8 +196,11 @@ public final class VmBuilder {
                 AcpiTables tables = Mainboard.writeTables(machine, topology);
                 createVcpus(kvm, machine, cpuid);
                 machine.vcpus().getFirst().call(entry(source, machine, tables));
+                var observer = new Observer(machine, board, source.description(), symbols);
+                machine.observeWith(observer);
+                var vm = new Vm(machine, board, observer, silenceWatch(machine, board, observer));
                 built = true;
-                return new Vm(machine, board);
+                return vm;
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new InterruptedIOException("interrupted while a machine was built");
@@ -165,6 +209,35 @@ public final class VmBuilder {
                     machine.close();
                 }
             }
+        }
+    }
+
+    private @Nullable SilenceWatch silenceWatch(Machine machine, Mainboard board, Observer observer)
+            throws ErrnoException {
+        Consumer<Diagnosis> action = silenceAction;
+        if (action == null) {
+            return null;
+        }
+        return new SilenceWatch(
+                System::nanoTime,
+                machine.timer("silence"),
+                silenceLimit,
+                () -> !machine.outcome().isDone() && board.serialUse().sent() == 0,
+                // not on the event loop: it waits for vCPUs, and reads files
+                () ->
+                        Thread.ofPlatform()
+                                .name("diagnosis")
+                                .daemon()
+                                .start(() -> tell(action, observer)));
+    }
+
+    private static void tell(Consumer<Diagnosis> action, Observer observer) {
+        try {
+            action.accept(observer.look());
+        } catch (IOException e) {
+            LOG.log(Level.WARNING, "the silent guest cannot be looked at: {0}", e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -221,7 +294,8 @@ public final class VmBuilder {
             memory.close();
             throw e;
         }
-        return new Machine(vm, memory, AddressMap.pciMemory(memory.ranges(), addressBits));
+        Trace trace = traceKinds.isEmpty() ? Trace.OFF : Trace.start(traceKinds, traceOutput);
+        return new Machine(vm, memory, AddressMap.pciMemory(memory.ranges(), addressBits), trace);
     }
 
     private Mainboard attachDevices(Machine machine) throws IOException {
@@ -241,10 +315,7 @@ public final class VmBuilder {
         if (serialInput != null) {
             console.readFrom(serialInput, machine.eventLoop());
         }
-        HaltWatch.start(
-                machine::vcpus,
-                machine.timer("halt watch"),
-                () -> machine.end(new VmOutcome.Halted()));
+        HaltWatch.start(machine::vcpus, machine.timer("halt watch"), machine::endHalted);
         return board;
     }
 

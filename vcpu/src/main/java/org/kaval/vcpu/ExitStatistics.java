@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.kaval.kvm.KvmExit;
 
-/// How often a vCPU left its guest, by reason, and the last few exits.
+/// How often a vCPU left its guest, by reason and by address, and the last few exits.
 ///
 /// Written by the vCPU's thread, without allocation; read by any.
 public final class ExitStatistics {
@@ -19,10 +19,22 @@ public final class ExitStatistics {
     private static final int LONGS_PER_ENTRY = 3;
 
     private final long[] counts = new long[KvmExit.LIMIT + 2];
+    private final AccessCounts accesses = new AccessCounts();
     private final long[] recent = new long[RECENT * LONGS_PER_ENTRY];
     private long total;
 
     ExitStatistics() {}
+
+    /// Where a guest has left to user space to access something.
+    ///
+    /// @param memory whether `address` is guest-physical; else it is a port
+    /// @param count how often, or less, if many different addresses were accessed
+    public record Access(boolean memory, boolean write, long address, long count) {}
+
+    /// Up to some hundred accesses, the most frequent first.
+    public List<Access> accesses() {
+        return accesses.list();
+    }
 
     /// How often each reason occurred, by the kernel's name; `kicked` for what ended because
     /// somebody asked for it. Reasons that did not occur are left out.
@@ -62,6 +74,9 @@ public final class ExitStatistics {
         recent[at + 1] = address;
         recent[at + 2] = access;
         total++;
+        if (access != 0) {
+            accesses.count(reason == KvmExit.MMIO, access < 0, address);
+        }
     }
 
     private static String line(int reason, long address, long access) {

@@ -92,6 +92,11 @@ public final class Vcpu {
         return index;
     }
 
+    /// The thread that runs the guest, for whoever has to name it.
+    public Thread thread() {
+        return thread;
+    }
+
     public State state() {
         lock.lock();
         try {

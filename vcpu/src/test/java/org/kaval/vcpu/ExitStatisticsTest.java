@@ -61,6 +61,20 @@ class ExitStatisticsTest {
     }
 
     @Test
+    void accessesAreCountedByAddress() {
+        statistics.remember(KvmExit.IO, 0x3f8, -1);
+        statistics.remember(KvmExit.IO, 0x3f8, -1);
+        statistics.remember(KvmExit.MMIO, 0x3f8, 4);
+        statistics.remember(KvmExit.HLT, 0, 0);
+
+        assertEquals(
+                List.of(
+                        new ExitStatistics.Access(false, true, 0x3f8, 2),
+                        new ExitStatistics.Access(true, false, 0x3f8, 1)),
+                statistics.accesses());
+    }
+
+    @Test
     void sixteenExitsAreRemembered() {
         IntStream.range(0, 16).forEach(port -> statistics.remember(KvmExit.IO, port, 1));
 

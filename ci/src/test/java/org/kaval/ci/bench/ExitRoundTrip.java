@@ -63,8 +63,8 @@ final class ExitRoundTrip {
 
     static void run() throws Exception {
         System.out.printf("%nexit to user space and back, median of %d rounds%n", ROUNDS);
-        // out 0x80, al; jmp to it
-        compare("pio", "e6 80 eb fc");
+        // out 0x81, al; jmp to it
+        compare("pio", "e6 81 eb fc");
         // mov edi, 0xd0000000; mov [rdi], eax; jmp to the mov
         compare("mmio", "bf 00 00 00 d0 89 07 eb fc");
     }
@@ -78,7 +78,7 @@ final class ExitRoundTrip {
                                 .memory(16 << 20)
                                 .boot(FlatPayload.of(payload, Mode.LONG64))
                                 .device(machine ->
-                                        machine.ports().add(new GuestRange(0x80, 1), meter))
+                                        machine.ports().add(new GuestRange(0x81, 1), meter))
                                 .device(machine ->
                                         machine.mmio()
                                                 .add(new GuestRange(0xd000_0000L, 4096), meter))

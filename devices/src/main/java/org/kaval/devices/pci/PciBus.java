@@ -35,6 +35,18 @@ public final class PciBus {
     private final AtomicReferenceArray<@Nullable PciFunction> functions =
             new AtomicReferenceArray<>(DEVICES * FUNCTIONS);
     private final PciFunction.Decoder decoder = new Decoding();
+    private @Nullable Observer observer; // none unless somebody traces
+
+    /// Is told of accesses to configuration space, after each, on the vCPU's thread.
+    @FunctionalInterface
+    public interface Observer {
+        /// @param bus 0 to 255
+        /// @param deviceFunction device × 8 + function
+        /// @param offset in the function's space
+        /// @param size 1 to 8 bytes
+        /// @param value what was read or written
+        void accessed(boolean write, int bus, int deviceFunction, int offset, int size, long value);
+    }
 
     /// @param portWindows the ports that go to the bus, in ascending order; BARs are put into the
     ///   last at first, above those of ISA
@@ -114,6 +126,11 @@ public final class PciBus {
         function.detach();
     }
 
+    /// Tells `newObserver` of every access; before the guest runs.
+    public void observe(Observer newObserver) {
+        observer = newObserver;
+    }
+
     /// Reads configuration space; all ones where there is no function.
     ///
     /// @param bus 0 to 255
@@ -122,7 +139,11 @@ public final class PciBus {
     /// @param size 1 to 8 bytes
     long read(int bus, int deviceFunction, int offset, int size) {
         PciFunction function = find(bus, deviceFunction, offset, size);
-        return function == null ? Bus.NOBODY : function.read(offset, size);
+        long value = function == null ? Bus.NOBODY : function.read(offset, size);
+        if (observer != null) {
+            observer.accessed(false, bus, deviceFunction, offset, size, value);
+        }
+        return value;
     }
 
     /// Writes configuration space; nothing happens where there is no function.
@@ -130,6 +151,9 @@ public final class PciBus {
         PciFunction function = find(bus, deviceFunction, offset, size);
         if (function != null) {
             function.write(offset, size, value);
+        }
+        if (observer != null) {
+            observer.accessed(true, bus, deviceFunction, offset, size, value);
         }
     }
 

@@ -89,6 +89,8 @@ public final class Uart16550 implements Device {
     private boolean transmitEmptyPending;
     private boolean outputBlocked; // the guest has been told to wait
     private boolean lineHigh;
+    private boolean touched;
+    private long sent;
 
     /// @param port where bytes go and come from
     /// @param line is pulsed on each rising edge of the interrupt
@@ -106,8 +108,20 @@ public final class Uart16550 implements Device {
         updateLine();
     }
 
+    /// What a guest has done with it, for a diagnosis.
+    ///
+    /// @param touched whether it has accessed any register
+    /// @param sent how many bytes it has sent
+    /// @param interrupts whether it has enabled any
+    public record Use(boolean touched, long sent, boolean interrupts) {}
+
+    public synchronized Use use() {
+        return new Use(touched, sent, ier != 0);
+    }
+
     @Override
     public synchronized long read(long offset, int size) {
+        touched = true;
         long value = 0;
         for (int i = 0; i < size; i++) {
             value |= (long) readByte((int) offset + i) << (i * Byte.SIZE);
@@ -117,6 +131,7 @@ public final class Uart16550 implements Device {
 
     @Override
     public synchronized void write(long offset, int size, long value) {
+        touched = true;
         for (int i = 0; i < size; i++) {
             writeByte((int) offset + i, (int) (value >> (i * Byte.SIZE)) & 0xff);
         }
@@ -216,6 +231,7 @@ public final class Uart16550 implements Device {
             transmitEmptyPending = true;
             return;
         }
+        sent++;
         port.send((byte) value);
         transmitEmptyPending = port.canSend();
         outputBlocked = !transmitEmptyPending;

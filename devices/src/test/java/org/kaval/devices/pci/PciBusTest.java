@@ -490,4 +490,25 @@ class PciBusTest {
         long size = Long.decode(ends[1]) - base + 1;
         return !PORTS.holds(base, size) && !LOW.holds(base, size) && !HIGH.holds(base, size);
     }
+
+    @Test
+    void observerIsToldOfEveryAccess() {
+        var told = new ArrayList<String>();
+        pci.add(3, 1, function);
+        pci.observe((write, bus, deviceFunction, offset, size, value) ->
+                told.add(
+                        "%b %d %d 0x%x %d 0x%x"
+                                .formatted(write, bus, deviceFunction, offset, size, value)));
+
+        ecam.read(25 << 12, 4);
+        ecam.write(25 << 12 | COMMAND, 2, MEMORY);
+        ecam.read(1 << 20, 2);
+
+        assertEquals(
+                List.of(
+                        "false 0 25 0x0 4 0x56781234",
+                        "true 0 25 0x4 2 0x2",
+                        "false 1 0 0x0 2 0xffffffffffffffff"),
+                told);
+    }
 }

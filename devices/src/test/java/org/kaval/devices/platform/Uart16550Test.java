@@ -761,4 +761,36 @@ class Uart16550Test {
             return 'x';
         }
     }
+
+    @Nested
+    class Use {
+        @Test
+        void untouchedAtFirst() {
+            assertEquals(new Uart16550.Use(false, 0, false), uart.use());
+        }
+
+        @Test
+        void readTouches() {
+            uart.read(LSR, 1);
+
+            assertEquals(new Uart16550.Use(true, 0, false), uart.use());
+        }
+
+        @Test
+        void bytesAndInterruptsAreSeen() {
+            uart.write(IER, 1, RECEIVED);
+            uart.write(THR, 1, 'a');
+            uart.write(THR, 1, 'b');
+
+            assertEquals(new Uart16550.Use(true, 2, true), uart.use());
+        }
+
+        @Test
+        void loopedBackByteIsNotSent() {
+            uart.write(MCR, 1, LOOP);
+            uart.write(THR, 1, 'a');
+
+            assertEquals(new Uart16550.Use(true, 0, false), uart.use());
+        }
+    }
 }

@@ -12,4 +12,9 @@ public interface BootSource {
     ///   machine
     /// @throws IOException if a file cannot be read; one line that names it
     EntryState load(BootContext context) throws IOException;
+
+    /// What it is, for a diagnosis.
+    default BootDescription description() {
+        return BootDescription.NONE;
+    }
 }

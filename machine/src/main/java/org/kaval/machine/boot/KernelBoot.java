@@ -86,6 +86,19 @@ public final class KernelBoot implements BootSource {
         }
     }
 
+    @Override
+    public BootDescription description() {
+        return new BootDescription(kernel, commandLine, !fast && isCompressed());
+    }
+
+    private boolean isCompressed() {
+        try {
+            return KernelFormat.of(kernel) == KernelFormat.BZIMAGE;
+        } catch (IOException e) {
+            return true; // it has been moved since it was booted: nothing is certain
+        }
+    }
+
     EntryState load(ImageFile file, BootContext context) throws IOException {
         KernelFormat format = KernelFormat.of(file);
         if (!format.isBootable()) {

@@ -22,6 +22,10 @@ public final class ElfBuilder {
     private final boolean is64;
     private long entry;
     private final List<Program> programs = new ArrayList<>();
+    private final List<Symbol> symbols = new ArrayList<>();
+
+    /// A function's name.
+    private record Symbol(String name, long address) {}
 
     /// A program header and what it is about.
     private static final class Program {
@@ -80,6 +84,12 @@ public final class ElfBuilder {
         return this;
     }
 
+    /// A function. With at least one there are sections: nothing, code, symbols, names.
+    public ElfBuilder symbol(String name, long address) {
+        symbols.add(new Symbol(name, address));
+        return this;
+    }
+
     /// The note of PVH.
     public ElfBuilder pvh(int address) {
         return notes(4, note("Xen", 18, 4, u32(address)));
@@ -121,7 +131,63 @@ public final class ElfBuilder {
         for (Program program : programs) {
             size += program.contents.length;
         }
-        return bytes(size, this::write);
+        byte[] loaded = bytes(size, this::write);
+        return symbols.isEmpty() ? loaded : withSections(loaded);
+    }
+
+    private byte[] withSections(byte[] loaded) {
+        byte[] names = {0};
+        byte[] table = new byte[is64 ? 24 : 16];
+        for (Symbol symbol : symbols) {
+            table = join(table, symbol(symbol, names.length));
+            names = join(names, symbol.name.getBytes(StandardCharsets.US_ASCII), new byte[1]);
+        }
+        int at = loaded.length;
+        int headers = at + table.length + names.length;
+        ByteBuffer header = ByteBuffer.wrap(loaded).order(ByteOrder.LITTLE_ENDIAN);
+        header.position(is64 ? 40 : 32);
+        word(header, headers);
+        header.position(is64 ? 58 : 46).putShort((short) (is64 ? 64 : 40)).putShort((short) 4);
+        return join(
+                loaded,
+                table,
+                names,
+                section(0, 0, 0, 0, 0, 0),
+                section(1, 6, 0, 0, 0, 0), // program, allocated and executable
+                section(2, 0, at, table.length, 3, is64 ? 24 : 16),
+                section(3, 0, at + table.length, names.length, 0, 0));
+    }
+
+    private byte[] symbol(Symbol symbol, int name) {
+        return bytes(
+                is64 ? 24 : 16,
+                le -> {
+                    le.putInt(name);
+                    if (!is64) {
+                        word(le, symbol.address);
+                        word(le, 0);
+                    }
+                    le.put((byte) 0x12).put((byte) 0).putShort((short) 1); // global function, code
+                    if (is64) {
+                        word(le, symbol.address);
+                        word(le, 0);
+                    }
+                });
+    }
+
+    private byte[] section(int type, long flags, long offset, long size, int link, long entry) {
+        return bytes(
+                is64 ? 64 : 40,
+                le -> {
+                    le.putInt(0).putInt(type);
+                    word(le, flags);
+                    word(le, 0);
+                    word(le, offset);
+                    word(le, size);
+                    le.putInt(link).putInt(0);
+                    word(le, 1);
+                    word(le, entry);
+                });
     }
 
     private void write(ByteBuffer file) {
