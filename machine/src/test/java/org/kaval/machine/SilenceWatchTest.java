@@ -2,10 +2,9 @@ package org.kaval.machine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.kaval.devices.DeviceTimer;
-
-import java.time.Duration;
 
 class SilenceWatchTest {
     private static final Duration LIMIT = Duration.ofSeconds(10);

@@ -2,6 +2,10 @@ package org.kaval.machine.diagnosis;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -9,11 +13,6 @@ import org.kaval.machine.boot.BootDescription;
 import org.kaval.machine.boot.SymbolTable;
 import org.kaval.machine.diagnosis.VcpuPicture.Activity;
 import org.kaval.machine.diagnosis.VcpuPicture.Mode;
-
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.List;
 
 class CodeLocationTest {
     private static final Path KERNEL = Path.of("/boot/vmlinuz");

@@ -2,6 +2,9 @@ package org.kaval.machine.diagnosis;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.kaval.devices.platform.Uart16550;
 import org.kaval.kvm.KvmKind;
@@ -9,10 +12,6 @@ import org.kaval.machine.boot.BootDescription;
 import org.kaval.machine.boot.KernelSymbols;
 import org.kaval.machine.diagnosis.VcpuPicture.Activity;
 import org.kaval.vcpu.ExitStatistics.Access;
-
-import java.nio.file.Path;
-import java.util.List;
-import java.util.Map;
 
 class DiagnosisTest {
     @Test
