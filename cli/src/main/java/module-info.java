@@ -2,7 +2,9 @@
 module org.kaval.cli {
     requires com.fasterxml.jackson.jr.ob;
     requires info.picocli;
+    requires jdk.unsupported; // signals, by reflection
     requires org.kaval.machine;
+    requires org.kaval.nested; // the Linux of the demo
     requires static org.jspecify;
 
     opens org.kaval.cli to

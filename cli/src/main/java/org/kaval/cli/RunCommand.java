@@ -11,37 +11,31 @@ import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
 import org.kaval.machine.VmOutcome;
-import org.kaval.machine.boot.FlatPayload;
 import org.kaval.memory.Backing;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/// `kaval run`: one machine, in the foreground, its first serial port on the terminal.
+/// `kaval run`: one guest, in the foreground, its first serial port on the terminal.
 @Command(
         name = "run",
         description = {
             "Runs a virtual machine until it ends.",
-            "Its first serial port is connected to standard input and output."
+            "Its first serial port is connected to the terminal, where Ctrl-] ? lists keys for Kaval."
+        },
+        footer = {
+            "",
+            "SIGTERM presses the guest's power button; SIGINT stops it at once.",
         })
 final class RunCommand implements Callable<Integer> {
+    /// What a guest does that asks for a restart.
+    enum OnReboot {
+        RESTART,
+        EXIT
+    }
+
     @Mixin CommonOptions common = new CommonOptions();
-
-    @Option(
-            names = "--payload",
-            required = true,
-            paramLabel = "FILE",
-            description = "Flat code without any format, entered at its first byte.")
-    Path payload = Path.of("");
-
-    @Option(
-            names = "--mode",
-            paramLabel = "MODE",
-            defaultValue = "LONG64",
-            description =
-                    "The mode it is entered in, which also says where it is loaded: REAL16 (at"
-                            + " 0x7c00), PROTECTED32 or LONG64 (at 0x100000). Default: ${DEFAULT-VALUE}.")
-    FlatPayload.Mode mode = FlatPayload.Mode.LONG64;
+    @Mixin BootOptions boot = new BootOptions();
 
     @Option(
             names = "--cpus",
@@ -53,13 +47,41 @@ final class RunCommand implements Callable<Integer> {
     @Option(
             names = "--memory",
             paramLabel = "SIZE",
-            defaultValue = "128M",
+            defaultValue = "1G",
             converter = ByteSize.Converter.class,
-            description = "How much RAM, as 512M or 2G. Default: ${DEFAULT-VALUE}.")
+            description =
+                    "How much RAM, as 512M or 2G; the host commits what the guest touches."
+                            + " Default: ${DEFAULT-VALUE}.")
     ByteSize memory = new ByteSize(0);
 
     @Option(names = "--hugepages", description = "Take the RAM from the host's pool of huge pages.")
     boolean hugePages;
+
+    @Option(
+            names = "--console",
+            paramLabel = "tty|none|file=PATH|socket=PATH",
+            defaultValue = "tty",
+            description =
+                    "Where the first serial port leads: standard input and output, nowhere, the end"
+                            + " of a file, or a Unix socket. Default: ${DEFAULT-VALUE}.")
+    String console = "tty";
+
+    @Option(
+            names = "--on-reboot",
+            paramLabel = "restart|exit",
+            defaultValue = "restart",
+            description =
+                    "What happens when the guest asks for a restart. Default: ${DEFAULT-VALUE}.")
+    OnReboot onReboot = OnReboot.RESTART;
+
+    @Option(
+            names = "--grace",
+            paramLabel = "SECONDS",
+            defaultValue = "30",
+            description =
+                    "How long the guest may take to shut down after SIGTERM. Default:"
+                            + " ${DEFAULT-VALUE}.")
+    double grace = 30;
 
     @Option(
             names = "--time-limit",
@@ -82,30 +104,32 @@ final class RunCommand implements Callable<Integer> {
         VmBuilder builder =
                 Vm.builder()
                         .kvmDevice(kvmDevice)
-                        .boot(FlatPayload.of(payload, mode))
                         .memory(memory.bytes())
                         .memoryBacking(hugePages ? new Backing.HugePages() : Backing.anonymous());
         CpuCount.parse(cpus).applyTo(builder);
-        Duration limit = limit();
-        try (var session = Foreground.build(builder)) {
-            VmOutcome outcome = session.run(limit);
-            report(session.vm(), outcome, System.err);
-            return ExitStatus.of(outcome);
+        var rules =
+                new Session.Rules(
+                        onReboot == OnReboot.RESTART,
+                        seconds("grace", grace),
+                        timeLimit == null ? null : seconds("time-limit", timeLimit));
+        builder.boot(boot.source());
+        VmOutcome outcome;
+        Session session = Session.open(builder, rules, console);
+        try (session) {
+            outcome = session.run();
         }
+        report(session, outcome, System.err); // to a terminal that is itself again
+        return session.exitStatus(outcome);
     }
 
-    private @Nullable Duration limit() {
-        if (timeLimit == null) {
-            return null;
+    private static Duration seconds(String option, double value) {
+        if (!(value > 0 && value <= Integer.MAX_VALUE)) {
+            throw new ConfigException(option, value + " is not a number of seconds");
         }
-        double seconds = timeLimit;
-        if (!(seconds > 0 && seconds <= Integer.MAX_VALUE)) {
-            throw new ConfigException("time-limit", seconds + " is not a number of seconds");
-        }
-        return Duration.ofNanos((long) (seconds * 1e9));
+        return Duration.ofNanos((long) (value * 1e9));
     }
 
-    private void report(Vm vm, VmOutcome outcome, PrintStream err) {
+    private void report(Session session, VmOutcome outcome, PrintStream err) {
         switch (outcome) {
             case VmOutcome.Crashed crashed -> {
                 err.println("kaval: the guest " + crashed);
@@ -119,7 +143,8 @@ final class RunCommand implements Callable<Integer> {
                     VmOutcome.Stopped _ -> {}
         }
         if (statistics) {
-            vm.exitCounts().forEach((reason, count) -> err.printf("%-16s %,12d%n", reason, count));
+            session.exitCounts()
+                    .forEach((reason, count) -> err.printf("%-16s %,12d%n", reason, count));
         }
     }
 }

@@ -14,7 +14,7 @@ final class Training {
         execute("--version");
         execute("doctor");
         if (args.length > 0 && args[0].equals("kvm")) {
-            execute("demo");
+            execute("demo", "--tiny");
             Path payload = Files.createTempFile("kaval-training", ".bin");
             try (InputStream demo = Training.class.getResourceAsStream("demo.bin")) {
                 Files.write(payload, demo.readAllBytes());

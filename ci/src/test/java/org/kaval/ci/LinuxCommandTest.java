@@ -1,0 +1,148 @@
+package org.kaval.ci;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.kaval.guests.ArtifactCache;
+import org.kaval.guests.DebianKernel;
+import org.kaval.guests.DebianPackages;
+import org.kaval.guests.Initramfs;
+import org.kaval.testing.FileMaker;
+import org.kaval.testing.NeedsFiles;
+import org.kaval.testing.NeedsHardwareVirtualization;
+
+/// `kaval run --kernel` with Debian's unmodified cloud kernel, to a shell.
+@NeedsHardwareVirtualization
+@NeedsFiles(
+        value = {"../cli/target/kaval", LinuxCommandTest.FOLDER},
+        madeBy = LinuxCommandTest.Guest.class)
+class LinuxCommandTest {
+    static final String FOLDER = "target/guests/shell";
+
+    private static final File NOTHING = new File("/dev/null");
+
+    /// A kernel, and an initramfs with a shell that waits for the power button beside it.
+    static final class Guest implements FileMaker {
+        private static final String INIT =
+                """
+                export PATH=/bin:/sbin PS1='guest> '
+                mount -t proc proc /proc
+                mount -t sysfs sysfs /sys
+                mount -t devtmpfs dev /dev
+                . /lib/modules/insert
+                button=$(sed -n '/Power Button/,/^$/s/.*\\(event[0-9]*\\).*/\\1/p' /proc/bus/input/devices)
+                (dd if=/dev/input/$button of=/dev/null bs=24 count=1 2>/dev/null &&
+                    echo "power button" && poweroff -f) &
+                echo 1 >/proc/sys/kernel/printk
+                cd
+                exec setsid cttyhack sh
+                """;
+
+        @Override
+        public void make(Path module) throws IOException, InterruptedException {
+            Path folder = Files.createDirectories(module.resolve(FOLDER));
+            var packages = new DebianPackages(ArtifactCache.ofUser());
+            DebianKernel kernel = DebianKernel.cloud(packages);
+            Files.copy(
+                    kernel.image(), folder.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
+            Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
+                    .modules(kernel.modules("evdev", "button"))
+                    .init(INIT)
+                    .writeTo(folder.resolve("initrd"));
+        }
+    }
+
+    private static RunningCommand start(File input, String... options) throws IOException {
+        Path folder = Path.of(System.getProperty("basedir", ""), FOLDER).toAbsolutePath();
+        var arguments =
+                new ArrayList<>(
+                        List.of(
+                                "run",
+                                "--kernel",
+                                folder.resolve("vmlinuz").toString(),
+                                "--initrd",
+                                folder.resolve("initrd").toString(),
+                                "--cmdline",
+                                "console=ttyS0 quiet panic=-1 cryptomgr.notests",
+                                "--fast-boot",
+                                "--memory",
+                                "256M"));
+        arguments.addAll(List.of(options));
+        return RunningCommand.start(input, arguments.toArray(String[]::new));
+    }
+
+    @Test
+    void shellRestartsAndPowersOff() throws Exception {
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal())) {
+            kaval.awaitOutput("guest> ");
+            pty.type("echo $((6 * 7))\r");
+            kaval.awaitOutput("\r\n42\r\n");
+            pty.type("reboot -f\r");
+            kaval.awaitOutput("guest> ", 4); // three prompts so far
+            pty.type("poweroff -f\r");
+            assertEquals(0, kaval.awaitExit());
+            assertEquals("", kaval.error());
+        }
+    }
+
+    @Test
+    void pasteArrivesWhole() throws Exception {
+        String text = "The quick brown fox jumps over the lazy dog. ".repeat(700); // 31 KiB
+        byte[] sum = MessageDigest.getInstance("MD5").digest(text.getBytes(StandardCharsets.UTF_8));
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal())) {
+            kaval.awaitOutput("guest> ");
+            pty.type(
+                    "stty raw -echo; echo go; head -c %d | md5sum; stty sane\r"
+                            .formatted(text.length()));
+            kaval.awaitOutput("go\n");
+            pty.type(text);
+            kaval.awaitOutput(HexFormat.of().formatHex(sum));
+        }
+    }
+
+    @Test
+    void terminationPressesThePowerButton() throws Exception {
+        try (RunningCommand kaval = start(NOTHING)) {
+            kaval.awaitOutput("guest> ");
+            kaval.signal("TERM");
+            assertEquals(0, kaval.awaitExit(), kaval.output() + kaval.error());
+            assertTrue(kaval.output().contains("power button"), kaval.output());
+        }
+    }
+
+    @Test
+    void guestThatDoesNotShutDownIsStoppedAfterTheGrace() throws Exception {
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal(), "--grace", "2")) {
+            kaval.awaitOutput("guest> ");
+            pty.type("killall dd; echo killed $?\r"); // nobody listens to the button any more
+            kaval.awaitOutput("killed 0");
+            kaval.signal("TERM");
+            assertEquals(143, kaval.awaitExit(), kaval.output() + kaval.error());
+        }
+    }
+
+    @Test
+    void haltEndsItAndIsTold() throws Exception {
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal(), "--cpus", "2")) {
+            kaval.awaitOutput("guest> ");
+            pty.type("halt -f\r");
+            assertEquals(1, kaval.awaitExit());
+            assertEquals("kaval: the guest halted for good, without powering off\n", kaval.error());
+        }
+    }
+}

@@ -1,0 +1,256 @@
+package org.kaval.ci;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.kaval.ci.Processes.Result;
+import org.kaval.testing.NeedsFiles;
+import org.kaval.testing.NeedsKvm;
+
+/// How `kaval run` and a person or another program deal with each other while a guest runs:
+/// terminal, keys, signals, restarts, consoles.
+@NeedsKvm
+@NeedsFiles("../cli/target/kaval")
+class RunCommandTest {
+    private static final File NOTHING = new File("/dev/null");
+    private static final String ESCAPE = "\u001d";
+
+    /// 64-bit: sends '>' and then what it receives; ends with 7 when that is a line feed.
+    private static final byte[] ECHO =
+            Payloads.bytes(
+                    "66 ba f8 03", // mov dx, 0x3f8
+                    "b0 3e", // mov al, '>'
+                    "ee", // out dx, al
+                    "66 ba fd 03", // next: mov dx, 0x3fd
+                    "ec", // in al, dx
+                    "a8 01", // test al, 1
+                    "74 fb", // jz to the in
+                    "66 ba f8 03", // mov dx, 0x3f8
+                    "ec", // in al, dx
+                    "3c 0a", // cmp al, '\n'
+                    "74 03", // je to the exit
+                    "ee", // out dx, al
+                    "eb eb", // jmp next
+                    "b8 07 00 00 00", // mov eax, 7
+                    "e7 f4"); // out 0xf4, eax
+
+    /// 64-bit: sends 'R' and asks the keyboard controller for a reset.
+    private static final byte[] RESTART =
+            Payloads.bytes(
+                    "66 ba f8 03", // mov dx, 0x3f8
+                    "b0 52", // mov al, 'R'
+                    "ee", // out dx, al
+                    "b0 fe", // mov al, 0xfe
+                    "e6 64", // out 0x64, al
+                    "f4"); // hlt
+
+    @TempDir Path directory;
+
+    private RunningCommand start(File input, byte[] code, String... options) throws IOException {
+        Path payload = Files.write(directory.resolve("payload"), code);
+        var arguments = new ArrayList<>(List.of("run", "--payload", payload.toString()));
+        arguments.addAll(List.of(options));
+        return RunningCommand.start(input, arguments.toArray(String[]::new));
+    }
+
+    @Test
+    void terminalIsRawMeanwhileAndItselfAfterwards() throws Exception {
+        try (var pty = new Pty()) {
+            String before = pty.settings();
+            try (RunningCommand kaval = start(pty.terminal(), ECHO)) {
+                kaval.awaitOutput(">");
+                assertTrue(pty.settings().contains("-icanon"), pty.settings());
+                pty.type("a\r\u0003");
+                kaval.awaitOutput(">a\r\u0003"); // Ctrl-C is the guest's
+                pty.type(ESCAPE + "q");
+                assertEquals(130, kaval.awaitExit());
+            }
+            assertEquals(before, pty.settings());
+        }
+    }
+
+    @Test
+    void terminalIsItselfAfterASignal() throws Exception {
+        try (var pty = new Pty()) {
+            String before = pty.settings();
+            try (RunningCommand kaval = start(pty.terminal(), ECHO)) {
+                kaval.awaitOutput(">");
+                kaval.signal("TERM");
+                assertEquals(143, kaval.awaitExit());
+            }
+            assertEquals(before, pty.settings());
+        }
+    }
+
+    @Test
+    void keysPauseAndResume() throws Exception {
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal(), ECHO)) {
+            kaval.awaitOutput(">");
+            pty.type(ESCAPE + "p");
+            kaval.awaitError("the guest is paused");
+            pty.type("waits");
+            pty.type(ESCAPE + "s");
+            kaval.awaitError("exits to user space");
+            assertEquals(">", kaval.output());
+            pty.type(ESCAPE + "p");
+            kaval.awaitOutput(">waits");
+            pty.type("\n");
+            assertEquals(7, kaval.awaitExit());
+        }
+    }
+
+    @Test
+    void helpListsTheKeysInLinesOfARawTerminal() throws Exception {
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal(), ECHO)) {
+            kaval.awaitOutput(">");
+            pty.type(ESCAPE + "?");
+            kaval.awaitError("send Ctrl-] to the guest\r\n");
+            pty.type(ESCAPE + ESCAPE);
+            kaval.awaitOutput(">" + ESCAPE);
+            assertTrue(kaval.error().contains("Ctrl-] p  pause the guest"), kaval.error());
+        }
+    }
+
+    @Test
+    void pasteLosesNothing() throws Exception {
+        String pasted = "0123456789abcdef".repeat(2048); // 32 KiB at full speed
+        try (var pty = new Pty();
+                RunningCommand kaval = start(pty.terminal(), ECHO)) {
+            kaval.awaitOutput(">");
+            pty.type(pasted + "\n");
+            assertEquals(7, kaval.awaitExit());
+            assertEquals(">" + pasted, kaval.output());
+        }
+    }
+
+    @Test
+    void keysAreNoKeysInAPipe() throws Exception {
+        Path input = Files.writeString(directory.resolve("input"), ESCAPE + "q\n");
+        try (RunningCommand kaval = start(input.toFile(), ECHO)) {
+            assertEquals(7, kaval.awaitExit());
+            assertEquals(">" + ESCAPE + "q", kaval.output());
+        }
+    }
+
+    @Test
+    void guestThatRestartsStartsAgain() throws Exception {
+        try (RunningCommand kaval = start(NOTHING, RESTART)) {
+            kaval.awaitOutput("R", 3);
+            kaval.signal("INT");
+            assertEquals(130, kaval.awaitExit());
+        }
+    }
+
+    @Test
+    void restartIsTheEndIfSoWanted() throws Exception {
+        try (RunningCommand kaval = start(NOTHING, RESTART, "--on-reboot", "exit")) {
+            assertEquals(0, kaval.awaitExit());
+            assertEquals("R", kaval.output());
+        }
+    }
+
+    @Test
+    void timeLimitIsForAllRestarts() throws Exception {
+        try (RunningCommand kaval = start(NOTHING, RESTART, "--time-limit", "3")) {
+            assertEquals(4, kaval.awaitExit());
+        }
+    }
+
+    @Test
+    void hangUpAndTerminationAreTold() throws Exception {
+        try (RunningCommand kaval = start(NOTHING, ECHO)) {
+            kaval.awaitOutput(">");
+            kaval.signal("HUP");
+            assertEquals(129, kaval.awaitExit());
+        }
+    }
+
+    @Test
+    void haltIsToldFromPowerOff() throws Exception {
+        byte[] halt = Payloads.bytes("fa", "f4", "eb fd"); // cli; next: hlt; jmp next
+        try (RunningCommand kaval = start(NOTHING, halt)) {
+            assertEquals(1, kaval.awaitExit());
+            assertEquals("kaval: the guest halted for good, without powering off\n", kaval.error());
+        }
+    }
+
+    @Test
+    void consoleGoesToTheEndOfAFile() throws Exception {
+        Path file = Files.writeString(directory.resolve("log"), "before ");
+        try (RunningCommand kaval =
+                start(NOTHING, RESTART, "--on-reboot", "exit", "--console", "file=" + file)) {
+            assertEquals(0, kaval.awaitExit());
+            assertEquals("", kaval.output());
+        }
+        assertEquals("before R", Files.readString(file));
+    }
+
+    @Test
+    void consoleGoesNowhere() throws Exception {
+        try (RunningCommand kaval =
+                start(NOTHING, RESTART, "--on-reboot", "exit", "--console", "none")) {
+            assertEquals(0, kaval.awaitExit());
+            assertEquals("", kaval.output());
+        }
+    }
+
+    @Test
+    void consoleIsASocketForSeveral() throws Exception {
+        Path path = directory.resolve("socket");
+        try (RunningCommand kaval = start(NOTHING, ECHO, "--console", "socket=" + path);
+                SocketChannel types = connect(kaval, path);
+                SocketChannel watches = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
+            String typed = "x".repeat(10_000); // more than the guest has room for
+            types.write(ByteBuffer.wrap((typed + "\n").getBytes(US_ASCII)));
+            assertEquals(7, kaval.awaitExit());
+            assertEquals(">" + typed, readAll(types));
+            assertEquals(">" + typed, readAll(watches));
+        }
+        assertFalse(Files.exists(path));
+    }
+
+    private static String readAll(SocketChannel client) throws IOException {
+        return new String(Channels.newInputStream(client).readAllBytes(), US_ASCII);
+    }
+
+    private static SocketChannel connect(RunningCommand kaval, Path path) throws Exception {
+        while (kaval.isRunning() && !Files.exists(path)) {
+            Thread.sleep(10);
+        }
+        return SocketChannel.open(UnixDomainSocketAddress.of(path));
+    }
+
+    @Test
+    void kernelWithAPayloadIsRefused() throws Exception {
+        Result result =
+                Processes.run(Image.kaval(), "run", "--payload", "one", "--kernel", "other");
+        assertEquals(2, result.status());
+        assertEquals(
+                List.of("kaval: payload: goes without --kernel and --initrd"), result.errorLines());
+    }
+
+    @Test
+    void fileThatIsNoKernelIsRefused() throws Exception {
+        Path file = Files.writeString(directory.resolve("kernel"), "no kernel");
+        Result result = Processes.run(Image.kaval(), "run", "--kernel", file.toString());
+        assertEquals(2, result.status());
+        assertEquals(1, result.errorLines().size(), result.err());
+        assertTrue(result.err().startsWith("kaval: " + file + ": "), result.err());
+    }
+}

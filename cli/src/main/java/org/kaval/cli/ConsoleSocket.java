@@ -1,0 +1,242 @@
+package org.kaval.cli;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.kaval.machine.Vm;
+
+/// A guest's console on a Unix socket. Any number of clients may be connected: each gets the last
+/// 64 KiB of output and then all that follows, and what any of them sends is typed.
+///
+/// Nobody waits for a client: one that is more than 1 MiB behind misses some, and is told how much.
+/// Any thread (guarded by this).
+final class ConsoleSocket implements AutoCloseable {
+    private static final int KEPT = 1 << 20;
+    private static final int REPLAYED = 64 << 10;
+    private static final int CHUNK = 16 << 10;
+
+    /// How long the last output waits for clients that do not read.
+    private static final Duration DRAIN_LIMIT = Duration.ofSeconds(2);
+
+    private final Path path;
+    private final ServerSocketChannel server;
+    private final Map<SocketChannel, Thread> senders = new HashMap<>();
+    private final byte[] kept = new byte[KEPT];
+    private long written;
+    private boolean closed;
+    private @Nullable Vm guest;
+
+    private ConsoleSocket(Path path, ServerSocketChannel server) {
+        this.path = path;
+        this.server = server;
+    }
+
+    /// Listens at `path`, for its owner only. A socket that nobody listens at any more is replaced.
+    static ConsoleSocket open(Path path) throws IOException {
+        removeStale(path);
+        Path folder = Files.createTempDirectory(path.toAbsolutePath().getParent(), ".kaval");
+        try {
+            // nobody else can get at it before it has its permissions
+            Path hidden = folder.resolve("s");
+            ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+            try {
+                server.bind(UnixDomainSocketAddress.of(hidden));
+                Files.setPosixFilePermissions(hidden, PosixFilePermissions.fromString("rw-------"));
+                Files.move(hidden, path);
+            } catch (IOException e) {
+                server.close();
+                Files.deleteIfExists(hidden);
+                throw e;
+            }
+            var socket = new ConsoleSocket(path, server);
+            Thread.ofPlatform().name("console-socket").daemon().start(socket::accept);
+            return socket;
+        } finally {
+            Files.delete(folder);
+        }
+    }
+
+    private static void removeStale(Path path) throws IOException {
+        if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
+            return;
+        }
+        if (!Files.readAttributes(path, BasicFileAttributes.class).isOther()) {
+            throw new FileAlreadyExistsException(path.toString(), null, "is there, and no socket");
+        }
+        try (SocketChannel _ = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
+            throw new FileAlreadyExistsException(path.toString(), null, "is in use");
+        } catch (java.net.ConnectException _) {
+            Files.delete(path);
+        }
+    }
+
+    /// Where the guest's output goes.
+    OutputStream output() {
+        return new OutputStream() {
+            @Override
+            public void write(int value) {
+                write(new byte[] {(byte) value}, 0, 1);
+            }
+
+            @Override
+            public void write(byte[] bytes, int from, int count) {
+                keep(bytes, from, count);
+            }
+        };
+    }
+
+    /// Says which guest gets the input from now on.
+    synchronized void input(Vm vm) {
+        guest = vm;
+    }
+
+    /// Sends what is left, and hangs up.
+    @Override
+    public void close() {
+        Map<SocketChannel, Thread> open;
+        synchronized (this) {
+            closed = true;
+            notifyAll();
+            open = Map.copyOf(senders);
+        }
+        try {
+            server.close();
+            Files.deleteIfExists(path);
+        } catch (IOException e) {
+            System.err.println("kaval: console: " + e.getMessage());
+        }
+        long end = System.nanoTime() + DRAIN_LIMIT.toNanos();
+        try {
+            for (Thread sender : open.values()) {
+                sender.join(Duration.ofNanos(Math.max(1, end - System.nanoTime())));
+            }
+        } catch (InterruptedException _) {
+            Thread.currentThread().interrupt();
+        }
+        open.keySet().forEach(ConsoleSocket::hangUp);
+    }
+
+    private synchronized void keep(byte[] bytes, int from, int count) {
+        for (int i = 0; i < count; i++) {
+            kept[(int) (written++ % KEPT)] = bytes[from + i];
+        }
+        notifyAll();
+    }
+
+    private void accept() {
+        try {
+            while (true) {
+                SocketChannel client = server.accept();
+                Thread sender = Thread.ofVirtual().unstarted(() -> send(client));
+                synchronized (this) {
+                    senders.put(client, sender);
+                }
+                sender.start();
+                Thread.ofVirtual().start(() -> receive(client));
+            }
+        } catch (ClosedChannelException _) {
+            // that is how it ends
+        } catch (IOException e) {
+            System.err.println("kaval: console: no more connections: " + e.getMessage());
+        }
+    }
+
+    private void send(SocketChannel client) {
+        byte[] chunk = new byte[CHUNK];
+        long position;
+        synchronized (this) {
+            position = Math.max(0, written - REPLAYED);
+        }
+        try {
+            while (true) {
+                long lost;
+                int count;
+                synchronized (this) {
+                    while (position == written && !closed) {
+                        wait();
+                    }
+                    lost = Math.max(0, written - KEPT - position);
+                    position += lost;
+                    count = (int) Math.min(CHUNK, written - position);
+                    for (int i = 0; i < count; i++) {
+                        chunk[i] = kept[(int) ((position + i) % KEPT)];
+                    }
+                    position += count;
+                }
+                if (lost > 0) {
+                    String note = "\r\n[kaval: %d bytes lost]\r\n".formatted(lost);
+                    write(client, ByteBuffer.wrap(note.getBytes(US_ASCII)));
+                }
+                if (count == 0) {
+                    break; // closed, and all has gone out
+                }
+                write(client, ByteBuffer.wrap(chunk, 0, count));
+            }
+        } catch (IOException _) {
+            // it has gone away: its own business
+        } catch (InterruptedException _) {
+            Thread.currentThread().interrupt();
+        }
+        forget(client);
+    }
+
+    private static void write(SocketChannel client, ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            client.write(bytes);
+        }
+    }
+
+    private void receive(SocketChannel client) {
+        byte[] bytes = new byte[CHUNK];
+        try {
+            for (int count = client.read(ByteBuffer.wrap(bytes));
+                    count >= 0;
+                    count = client.read(ByteBuffer.wrap(bytes))) {
+                Vm vm;
+                synchronized (this) {
+                    vm = guest;
+                }
+                if (vm != null) {
+                    vm.typeSerialAll(bytes, 0, count);
+                }
+            }
+            // it types no more, and may still watch
+        } catch (IOException _) {
+            forget(client);
+        } catch (InterruptedException _) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void forget(SocketChannel client) {
+        synchronized (this) {
+            senders.remove(client);
+        }
+        hangUp(client);
+    }
+
+    private static void hangUp(SocketChannel client) {
+        try {
+            client.close();
+        } catch (IOException e) {
+            System.err.println("kaval: console: " + e.getMessage());
+        }
+    }
+}

@@ -1,0 +1,219 @@
+package org.kaval.cli;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.kaval.linux.ErrnoException;
+import org.kaval.machine.Vm;
+import org.kaval.machine.VmBuilder;
+import org.kaval.machine.VmOutcome;
+
+/// A guest in the foreground, from its first start over restarts to its end, and who may end it:
+/// the guest, a time limit, signals, keys.
+///
+/// | from outside       | what happens                                                            |
+/// |--------------------|-------------------------------------------------------------------------|
+/// | SIGINT             | the guest is stopped                                                    |
+/// | SIGTERM, SIGHUP    | the power button; the guest is stopped if it does not listen, after the grace period, and at the second signal |
+/// | SIGCONT            | the terminal is made raw again                                          |
+/// | Ctrl-] and a key   | as {@link EscapeKeys} has it                                             |
+///
+/// {@link #run} is called once, by one thread. Signals and keys come on others (guarded by this, so
+/// that no machine is closed while something is asked of it); keys are left to a thread of the
+/// session's own, since the event loop, which reads them, may not wait for the guest.
+final class Session implements AutoCloseable {
+    private static final int SIGNAL_STATUS = 128;
+
+    private final VmBuilder builder;
+    private final Rules rules;
+    private final GuestConsole console;
+    private final ScheduledExecutorService actions =
+            Executors.newSingleThreadScheduledExecutor(
+                    Thread.ofPlatform().name("session").daemon().factory());
+    private final Map<String, Long> exits = new TreeMap<>();
+    private final long begin = System.nanoTime();
+    private @Nullable Vm vm; // guarded by this; null while there is none
+    private boolean stopping; // guarded by this
+    private boolean shuttingDown; // guarded by this
+    private int stopStatus = ExitStatus.INTERRUPTED; // guarded by this
+
+    /// What the user has said.
+    ///
+    /// @param restarts whether the guest starts again when it asks for that
+    /// @param grace how long a guest may take to shut down
+    /// @param limit for everything; null for none
+    record Rules(boolean restarts, Duration grace, @Nullable Duration limit) {}
+
+    private Session(VmBuilder builder, Rules rules, String consoleChoice) throws IOException {
+        this.builder = builder;
+        this.rules = rules;
+        this.console = GuestConsole.open(consoleChoice, key -> actions.execute(() -> press(key)));
+    }
+
+    /// Opens the console and takes over the signals; {@link #run} builds the machine.
+    static Session open(VmBuilder builder, Rules rules, String consoleChoice) throws IOException {
+        var session = new Session(builder, rules, consoleChoice);
+        session.console.connect(builder);
+        HostSignals.on("INT", () -> session.stop(HostSignals.INT));
+        HostSignals.on("TERM", () -> session.terminate(HostSignals.TERM));
+        HostSignals.on("HUP", () -> session.terminate(HostSignals.HUP));
+        HostSignals.on("CONT", session::continued);
+        return session;
+    }
+
+    /// Runs the guest until it ends, or for a restart that is not wanted.
+    VmOutcome run() throws IOException, InterruptedException {
+        while (true) {
+            VmOutcome outcome;
+            try (Vm next = builder.build()) {
+                outcome = run(next);
+            }
+            if (!(outcome instanceof VmOutcome.Rebooted) || !mayRestart()) {
+                return outcome;
+            }
+        }
+    }
+
+    private VmOutcome run(Vm next) throws InterruptedException {
+        console.built(next);
+        try {
+            if (!take(next)) {
+                return new VmOutcome.Stopped();
+            }
+            next.start();
+            return await(next);
+        } finally {
+            release(); // before it is closed
+            next.exitCounts().forEach((reason, count) -> exits.merge(reason, count, Long::sum));
+        }
+    }
+
+    /// Exits to user space of all that ran, by the kernel's name of the reason.
+    Map<String, Long> exitCounts() {
+        return exits;
+    }
+
+    /// What the shell gets for `outcome`.
+    synchronized int exitStatus(VmOutcome outcome) {
+        return outcome instanceof VmOutcome.Stopped ? stopStatus : ExitStatus.of(outcome);
+    }
+
+    @Override
+    public void close() {
+        actions.shutdownNow();
+        console.close();
+    }
+
+    private VmOutcome await(Vm guest) throws InterruptedException {
+        Duration limit = rules.limit;
+        return limit == null
+                ? guest.awaitExit()
+                : guest.awaitExit(limit.minusNanos(System.nanoTime() - begin));
+    }
+
+    /// @return false if it is to end before it has begun
+    private synchronized boolean take(Vm next) {
+        vm = next;
+        return !stopping;
+    }
+
+    private synchronized void release() {
+        vm = null;
+    }
+
+    private synchronized boolean mayRestart() {
+        return rules.restarts && !stopping && !shuttingDown;
+    }
+
+    private synchronized void stop(int signal) {
+        if (!stopping) {
+            stopping = true;
+            stopStatus = SIGNAL_STATUS + signal;
+        }
+        if (vm != null) {
+            vm.stop();
+        }
+    }
+
+    /// Lets the guest shut down. Whoever asks twice does not want to wait.
+    private synchronized void terminate(int signal) {
+        boolean first = !shuttingDown;
+        shuttingDown = true;
+        if (first && vm != null && vm.powerButton()) {
+            var _ =
+                    actions.schedule(
+                            () -> stop(signal), rules.grace.toNanos(), TimeUnit.NANOSECONDS);
+        } else {
+            stop(signal);
+        }
+    }
+
+    private void continued() {
+        if (console instanceof GuestConsole.Tty tty) {
+            try {
+                tty.again();
+            } catch (ErrnoException e) {
+                say("the terminal is not raw: " + e.getMessage());
+            }
+        }
+    }
+
+    private synchronized void press(EscapeKeys.Key key) {
+        if (key == EscapeKeys.Key.HELP) {
+            System.err.println();
+            EscapeKeys.help().forEach(System.err::println);
+        } else if (key == EscapeKeys.Key.QUIT) {
+            stop(HostSignals.INT);
+        } else if (vm != null) {
+            press(key, vm);
+        }
+    }
+
+    private void press(EscapeKeys.Key key, Vm guest) {
+        switch (key) {
+            case HELP, QUIT -> {} // need no guest
+            case POWER_BUTTON -> {
+                if (!guest.powerButton()) {
+                    say("the guest does not listen to the power button");
+                }
+            }
+            case CTRL_ALT_DELETE -> {
+                if (!guest.ctrlAltDelete()) {
+                    say("the guest does not listen to the keyboard");
+                }
+            }
+            case PAUSE -> pauseOrResume(guest);
+            case STATISTICS -> printStatistics(guest);
+        }
+    }
+
+    private void pauseOrResume(Vm guest) {
+        try {
+            if (guest.isPaused()) {
+                guest.resume();
+                say("the guest goes on");
+            } else if (guest.outcome().isEmpty()) {
+                guest.pause();
+                say("the guest is paused; Ctrl-] p lets it go on");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void printStatistics(Vm guest) {
+        double seconds = (System.nanoTime() - begin) / 1e9;
+        System.err.printf("%nkaval: %.1f s since the start, exits to user space:%n", seconds);
+        guest.exitCounts()
+                .forEach((reason, count) -> System.err.printf("  %-16s %,12d%n", reason, count));
+    }
+
+    private static void say(String line) {
+        System.err.println("\nkaval: " + line);
+    }
+}
