@@ -186,8 +186,48 @@ class RunCommandTest {
         byte[] halt = Payloads.bytes("fa", "f4", "eb fd"); // cli; next: hlt; jmp next
         try (RunningCommand kaval = start(NOTHING, halt)) {
             assertEquals(1, kaval.awaitExit());
-            assertEquals("kaval: the guest halted for good, without powering off\n", kaval.error());
+            List<String> lines = kaval.error().lines().toList();
+            assertEquals(
+                    "kaval: the guest halted for good, without powering off", lines.getFirst());
+            assertTrue(
+                    kaval.error().contains("halted, long mode, ring 0, interrupts off"),
+                    kaval.error());
         }
+    }
+
+    @Test
+    void guestThatPrintsNothingIsLookedAt() throws Exception {
+        try (RunningCommand kaval = start(NOTHING, Payloads.count())) {
+            kaval.awaitError("kaval: nothing on the serial port for 10 s");
+            kaval.awaitError("serial port: never touched");
+            kaval.signal("INT");
+            assertEquals(130, kaval.awaitExit());
+        }
+    }
+
+    @Test
+    void traceHasWhatTheGuestDidToItsDevices() throws Exception {
+        Path trace = directory.resolve("trace");
+        try (RunningCommand kaval =
+                start(
+                        NOTHING,
+                        RESTART,
+                        "--on-reboot",
+                        "exit",
+                        "--trace",
+                        "pio",
+                        "--trace-file",
+                        trace.toString())) {
+            assertEquals(0, kaval.awaitExit(), kaval.error());
+        }
+        List<String> lines = Files.readAllLines(trace);
+        assertEquals(2, lines.size(), lines.toString());
+        assertTrue(
+                lines.getFirst().matches(".*vcpu-0 +pio +write 0x3f8 +1 0x52 .*16550A.*"),
+                lines.toString());
+        assertTrue(
+                lines.getLast().matches(".*vcpu-0 +pio +write 0x64 +1 0xfe .*8042.*"),
+                lines.toString());
     }
 
     @Test

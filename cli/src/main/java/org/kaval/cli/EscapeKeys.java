@@ -20,6 +20,7 @@ final class EscapeKeys implements InputFilter {
         POWER_BUTTON('b', "press the power button: the guest shuts down"),
         CTRL_ALT_DELETE('d', "type Ctrl-Alt-Del: the guest restarts"),
         PAUSE('p', "pause the guest, or let it go on"),
+        INSPECT('i', "say what the guest is at"),
         STATISTICS('s', "show statistics");
 
         private final char letter;

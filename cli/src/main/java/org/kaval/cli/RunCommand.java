@@ -1,9 +1,13 @@
 package org.kaval.cli;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.EnumSet;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.kaval.kvm.Kvm;
@@ -11,6 +15,8 @@ import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
 import org.kaval.machine.VmOutcome;
+import org.kaval.machine.diagnosis.Diagnosis;
+import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.Backing;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -33,6 +39,8 @@ final class RunCommand implements Callable<Integer> {
         RESTART,
         EXIT
     }
+
+    private static final Duration SILENCE = Duration.ofSeconds(10);
 
     @Mixin CommonOptions common = new CommonOptions();
     @Mixin BootOptions boot = new BootOptions();
@@ -96,6 +104,29 @@ final class RunCommand implements Callable<Integer> {
             description = "Where KVM is. Default: ${DEFAULT-VALUE}.")
     Path kvmDevice = Kvm.DEVICE;
 
+    @Option(
+            names = "--symbols",
+            paramLabel = "FILE",
+            description =
+                    "Where the names of the guest's code are, for diagnoses: an ELF file or a"
+                            + " System.map. Default: beside the kernel, where distributions have them.")
+    @Nullable Path symbols;
+
+    @Option(
+            names = "--trace",
+            split = ",",
+            paramLabel = "exits|pio|mmio|pci",
+            description =
+                    "Take down what the guest does to its devices, a line each: all exits, accesses"
+                            + " to ports, to memory, to PCI configuration space; several with commas.")
+    Set<TraceKind> traced = EnumSet.noneOf(TraceKind.class);
+
+    @Option(
+            names = "--trace-file",
+            paramLabel = "FILE",
+            description = "Where the trace goes. Default: standard error.")
+    @Nullable Path traceFile;
+
     @Option(names = "--stats", description = "Print the exits to user space when it has ended.")
     boolean statistics;
 
@@ -113,13 +144,34 @@ final class RunCommand implements Callable<Integer> {
                         seconds("grace", grace),
                         timeLimit == null ? null : seconds("time-limit", timeLimit));
         builder.boot(boot.source());
+        if (traceFile != null && traced.isEmpty()) {
+            throw new ConfigException("trace-file", "goes with --trace");
+        }
+        if (symbols != null) {
+            builder.symbols(symbols);
+        }
+        builder.onSilence(SILENCE, RunCommand::reportSilence);
         VmOutcome outcome;
         Session session = Session.open(builder, rules, console);
-        try (session) {
+        try (session;
+                OutputStream file = openTraceFile()) {
+            // to standard error as it is now, on a raw terminal
+            builder.trace(traced, traceFile == null ? System.err : file);
             outcome = session.run();
         }
         report(session, outcome, System.err); // to a terminal that is itself again
         return session.exitStatus(outcome);
+    }
+
+    private OutputStream openTraceFile() throws IOException {
+        return traceFile == null
+                ? OutputStream.nullOutputStream()
+                : Files.newOutputStream(traceFile);
+    }
+
+    private static void reportSilence(Diagnosis diagnosis) {
+        System.err.printf("kaval: nothing on the serial port for %d s%n", SILENCE.toSeconds());
+        diagnosis.lines().forEach(line -> System.err.println("  " + line));
     }
 
     private static Duration seconds(String option, double value) {
@@ -135,7 +187,10 @@ final class RunCommand implements Callable<Integer> {
                 err.println("kaval: the guest " + crashed);
                 crashed.details().forEach(line -> err.println("  " + line));
             }
-            case VmOutcome.Halted _ -> err.println("kaval: the guest " + outcome);
+            case VmOutcome.Halted _ -> {
+                err.println("kaval: the guest " + outcome);
+                session.lastDiagnosis().forEach(line -> err.println("  " + line));
+            }
             case VmOutcome.TimedOut _ -> err.println("kaval: the guest was " + outcome);
             case VmOutcome.PoweredOff _,
                     VmOutcome.Rebooted _,

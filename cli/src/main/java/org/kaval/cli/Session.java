@@ -2,6 +2,7 @@ package org.kaval.cli;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Executors;
@@ -37,6 +38,7 @@ final class Session implements AutoCloseable {
                     Thread.ofPlatform().name("session").daemon().factory());
     private final Map<String, Long> exits = new TreeMap<>();
     private final long begin = System.nanoTime();
+    private List<String> lastDiagnosis = List.of();
     private @Nullable Vm vm; // guarded by this; null while there is none
     private boolean stopping; // guarded by this
     private boolean shuttingDown; // guarded by this
@@ -79,14 +81,18 @@ final class Session implements AutoCloseable {
         }
     }
 
-    private VmOutcome run(Vm next) throws InterruptedException {
+    private VmOutcome run(Vm next) throws IOException, InterruptedException {
         console.built(next);
         try {
             if (!take(next)) {
                 return new VmOutcome.Stopped();
             }
             next.start();
-            return await(next);
+            VmOutcome outcome = await(next);
+            if (outcome instanceof VmOutcome.Halted) {
+                lastDiagnosis = next.diagnose().lines();
+            }
+            return outcome;
         } finally {
             release(); // before it is closed
             next.exitCounts().forEach((reason, count) -> exits.merge(reason, count, Long::sum));
@@ -96,6 +102,11 @@ final class Session implements AutoCloseable {
     /// Exits to user space of all that ran, by the kernel's name of the reason.
     Map<String, Long> exitCounts() {
         return exits;
+    }
+
+    /// What a guest was at that halted for good; empty for any other.
+    List<String> lastDiagnosis() {
+        return lastDiagnosis;
     }
 
     /// What the shell gets for `outcome`.
@@ -188,6 +199,7 @@ final class Session implements AutoCloseable {
                 }
             }
             case PAUSE -> pauseOrResume(guest);
+            case INSPECT -> inspect(guest);
             case STATISTICS -> printStatistics(guest);
         }
     }
@@ -201,6 +213,18 @@ final class Session implements AutoCloseable {
                 guest.pause();
                 say("the guest is paused; Ctrl-] p lets it go on");
             }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void inspect(Vm guest) {
+        try {
+            List<String> lines = guest.diagnose().lines();
+            System.err.println();
+            lines.forEach(System.err::println);
+        } catch (IOException e) {
+            say("the guest cannot be looked at: " + e.getMessage());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }

@@ -42,6 +42,7 @@ class EscapeKeysTest {
         "b, POWER_BUTTON",
         "d, CTRL_ALT_DELETE",
         "p, PAUSE",
+        "i, INSPECT",
         "s, STATISTICS",
         "?, HELP"
     })

@@ -16,18 +16,19 @@ import org.kaval.vcpu.Vcpu;
 ///
 /// While a vCPU runs now and then, looking costs a file of `/proc` each second and leaves the guest
 /// alone. Once none has run for a whole period they are asked, and asked no more until one runs.
-/// What was seen counts if it is still so a period later.
+/// What they answer counts if none has run for another period and they say it again.
 ///
 /// Confined to the timer's thread.
 final class HaltWatch {
     private static final Logger LOG = System.getLogger(HaltWatch.class.getName());
     private static final Duration PERIOD = Duration.ofSeconds(1);
+    private static final long UNKNOWN = -1;
     private static final long INTERRUPTS_ON = 1 << 9; // RFLAGS.IF
 
     private final Supplier<List<Vcpu>> vcpus;
     private final DeviceTimer timer;
     private final Runnable onHalted;
-    private long lastTime = -1;
+    private long lastTime = UNKNOWN;
     private boolean asked;
     private boolean suspected;
 
@@ -55,7 +56,7 @@ final class HaltWatch {
                     && all.stream().allMatch(vcpu -> vcpu.state() == Vcpu.State.RUNNING)) {
                 look(all);
             } else {
-                lastTime = -1; // paused, or not started
+                lastTime = UNKNOWN; // paused, or not started
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -69,18 +70,22 @@ final class HaltWatch {
 
     private void look(List<Vcpu> all) throws IOException, InterruptedException {
         long time = time(all);
-        if (time != lastTime) {
+        if (lastTime == UNKNOWN) {
+            lastTime = time;
+        } else if (time != lastTime) {
+            lastTime = time;
             asked = false;
             suspected = false;
         } else if (suspected) {
-            onHalted.run();
             suspected = false;
+            if (haveHalted(all)) {
+                onHalted.run();
+            }
         } else if (!asked) {
             suspected = haveHalted(all);
             asked = true;
-            time = time(all); // answering took some
+            lastTime = UNKNOWN; // answering takes some
         }
-        lastTime = time;
     }
 
     private static long time(List<Vcpu> all) throws IOException {
