@@ -61,9 +61,7 @@ final class BootOptions {
     BootSource source() throws IOException {
         if (payload != null) {
             if (kernel != null || initrd != null) {
-                throw new ConfigException(
-                        "payload",
-                        "is booted instead of a kernel; --kernel and --initrd go without");
+                throw new ConfigException("payload", "goes without --kernel and --initrd");
             }
             return FlatPayload.of(payload, mode);
         }

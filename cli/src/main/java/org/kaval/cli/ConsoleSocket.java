@@ -105,6 +105,7 @@ final class ConsoleSocket implements AutoCloseable {
     /// Says which guest gets the input from now on.
     synchronized void input(Vm vm) {
         guest = vm;
+        notifyAll();
     }
 
     /// Sends what is left, and hangs up.
@@ -209,13 +210,11 @@ final class ConsoleSocket implements AutoCloseable {
             for (int count = client.read(ByteBuffer.wrap(bytes));
                     count >= 0;
                     count = client.read(ByteBuffer.wrap(bytes))) {
-                Vm vm;
-                synchronized (this) {
-                    vm = guest;
+                Vm vm = awaitGuest();
+                if (vm == null) {
+                    return;
                 }
-                if (vm != null) {
-                    vm.typeSerialAll(bytes, 0, count);
-                }
+                vm.typeSerialAll(bytes, 0, count);
             }
             // it types no more, and may still watch
         } catch (IOException _) {
@@ -223,6 +222,14 @@ final class ConsoleSocket implements AutoCloseable {
         } catch (InterruptedException _) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    /// @return null if none came before the end
+    private synchronized @Nullable Vm awaitGuest() throws InterruptedException {
+        while (guest == null && !closed) {
+            wait();
+        }
+        return guest;
     }
 
     private void forget(SocketChannel client) {

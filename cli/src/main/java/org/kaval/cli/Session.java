@@ -75,8 +75,11 @@ final class Session implements AutoCloseable {
             try (Vm next = builder.build()) {
                 outcome = run(next);
             }
-            if (!(outcome instanceof VmOutcome.Rebooted) || !mayRestart()) {
+            if (!(outcome instanceof VmOutcome.Rebooted && rules.restarts)) {
                 return outcome;
+            }
+            if (isEnding()) {
+                return new VmOutcome.Stopped();
             }
         }
     }
@@ -137,8 +140,8 @@ final class Session implements AutoCloseable {
         vm = null;
     }
 
-    private synchronized boolean mayRestart() {
-        return rules.restarts && !stopping && !shuttingDown;
+    private synchronized boolean isEnding() {
+        return stopping || shuttingDown;
     }
 
     private synchronized void stop(int signal) {
@@ -155,6 +158,7 @@ final class Session implements AutoCloseable {
     private synchronized void terminate(int signal) {
         boolean first = !shuttingDown;
         shuttingDown = true;
+        stopStatus = stopping ? stopStatus : SIGNAL_STATUS + signal;
         if (first && vm != null && vm.powerButton()) {
             var _ =
                     actions.schedule(
