@@ -32,7 +32,7 @@ class LinuxRestartTest {
     static final class Guest implements FileMaker {
         private static final String INIT =
                 """
-                export PATH=/bin
+                export PATH=/bin:/sbin
                 echo "init runs"
                 reboot -f
                 """;
@@ -62,7 +62,8 @@ class LinuxRestartTest {
                         .boot(
                                 KernelBoot.of(folder.resolve("vmlinuz"))
                                         .initrd(folder.resolve("initrd"))
-                                        .commandLine("console=ttyS0 quiet cryptomgr.notests"))
+                                        .commandLine(
+                                                "console=ttyS0 quiet panic=-1 cryptomgr.notests"))
                         .serialOutput(console)
                         .build()) {
             vm.start();
