@@ -26,7 +26,7 @@ import org.kaval.vcpu.Topology;
 @NeedsFiles(value = LinuxGuests.FOLDER, madeBy = LinuxGuests.class)
 class LinuxBootTest {
     /// The nested host takes some ten seconds for a boot.
-    private static final Duration LIMIT = Duration.ofMinutes(5);
+    private static final Duration LIMIT = Duration.ofMinutes(4);
 
     private static final String COMMAND_LINE = "console=ttyS0 quiet panic=-1 cryptomgr.notests";
 

@@ -14,7 +14,7 @@ import org.kaval.testing.NeedsHardwareVirtualization;
 @NeedsHardwareVirtualization
 @NeedsFiles(value = LinuxGuests.FOLDER, madeBy = LinuxGuests.class)
 class LinuxEndTest {
-    private static final Duration LIMIT = Duration.ofMinutes(5);
+    private static final Duration LIMIT = Duration.ofMinutes(4);
 
     private final Transcript console = new Transcript();
 

@@ -26,7 +26,7 @@ import org.kaval.testing.NeedsHardwareVirtualization;
 class LinuxRestartTest {
     static final String FOLDER = "target/guests/restart";
 
-    private static final Duration LIMIT = Duration.ofMinutes(5);
+    private static final Duration LIMIT = Duration.ofMinutes(4);
 
     /// The kernel, and an init that restarts.
     static final class Guest implements FileMaker {
