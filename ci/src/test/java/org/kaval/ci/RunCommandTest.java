@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
@@ -15,6 +16,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.ci.Processes.Result;
@@ -258,15 +261,22 @@ class RunCommandTest {
                 SocketChannel watches = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
             String typed = "x".repeat(10_000); // more than the guest has room for
             types.write(ByteBuffer.wrap((typed + "\n").getBytes(US_ASCII)));
+            // both read from the beginning: the command waits 2 s for those who do not
+            var typist = CompletableFuture.supplyAsync(() -> readAll(types));
+            var watcher = CompletableFuture.supplyAsync(() -> readAll(watches));
             assertEquals(7, kaval.awaitExit());
-            assertEquals(">" + typed, readAll(types));
-            assertEquals(">" + typed, readAll(watches));
+            assertEquals(">" + typed, typist.get(1, TimeUnit.MINUTES));
+            assertEquals(">" + typed, watcher.get(1, TimeUnit.MINUTES));
         }
         assertFalse(Files.exists(path));
     }
 
-    private static String readAll(SocketChannel client) throws IOException {
-        return new String(Channels.newInputStream(client).readAllBytes(), US_ASCII);
+    private static String readAll(SocketChannel client) {
+        try {
+            return new String(Channels.newInputStream(client).readAllBytes(), US_ASCII);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static SocketChannel connect(RunningCommand kaval, Path path) throws Exception {
