@@ -131,27 +131,17 @@ class CommandLineTest {
     @Test
     @NeedsKvm
     void guestReadsStandardInput() throws Exception {
-        byte[] echo =
-                Payloads.bytes(
-                        "66 ba fd 03", // mov dx, 0x3fd
-                        "ec", // in al, dx
-                        "a8 01", // test al, 1
-                        "74 fb", // jz to the in
-                        "66 ba f8 03", // mov dx, 0x3f8
-                        "ec", // in al, dx
-                        "3c 0a", // cmp al, '\n'
-                        "74 03", // je to the exit
-                        "ee", // out dx, al
-                        "eb eb", // jmp to the start
-                        "b8 07 00 00 00", // mov eax, 7
-                        "e7 f4"); // out 0xf4, eax
         Path input = Files.writeString(directory.resolve("input"), "typed\n");
         Process process =
-                new ProcessBuilder(Image.kaval(), "run", "--payload", payload(echo).toString())
+                new ProcessBuilder(
+                                Image.kaval(),
+                                "run",
+                                "--payload",
+                                payload(Payloads.echo()).toString())
                         .redirectInput(input.toFile())
                         .start();
         assertEquals(
-                "typed",
+                ">typed",
                 new String(process.getInputStream().readAllBytes(), StandardCharsets.US_ASCII));
         assertTrue(process.waitFor(30, TimeUnit.SECONDS));
         assertEquals(7, process.exitValue());

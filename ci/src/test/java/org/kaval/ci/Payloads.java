@@ -23,6 +23,26 @@ final class Payloads {
                 "eb f6"); // jmp to the inc
     }
 
+    /// 64-bit: sends '>' and then what it receives; ends with 7 when that is a line feed.
+    static byte[] echo() {
+        return bytes(
+                "66 ba f8 03", // mov dx, 0x3f8
+                "b0 3e", // mov al, '>'
+                "ee", // out dx, al
+                "66 ba fd 03", // next: mov dx, 0x3fd
+                "ec", // in al, dx
+                "a8 01", // test al, 1
+                "74 fb", // jz to the in
+                "66 ba f8 03", // mov dx, 0x3f8
+                "ec", // in al, dx
+                "3c 0a", // cmp al, '\n'
+                "74 03", // je to the exit
+                "ee", // out dx, al
+                "eb eb", // jmp next
+                "b8 07 00 00 00", // mov eax, 7
+                "e7 f4"); // out 0xf4, eax
+    }
+
     static byte[] bytes(String... hex) {
         var code = new ByteArrayOutputStream();
         for (String part : hex) {

@@ -29,6 +29,11 @@ final class RunningCommand implements AutoCloseable {
     static RunningCommand start(File input, String... arguments) throws IOException {
         var command = new ArrayList<>(List.of(Image.kaval()));
         command.addAll(List.of(arguments));
+        return start(input, command);
+    }
+
+    /// Starts a program that ends as `kaval`.
+    static RunningCommand start(File input, List<String> command) throws IOException {
         return new RunningCommand(new ProcessBuilder(command).redirectInput(input).start());
     }
 
