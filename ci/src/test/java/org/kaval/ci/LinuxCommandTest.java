@@ -1,5 +1,6 @@
 package org.kaval.ci;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -14,6 +15,7 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.kaval.guests.ArtifactCache;
 import org.kaval.guests.DebianKernel;
 import org.kaval.guests.DebianPackages;
@@ -58,11 +60,13 @@ class LinuxCommandTest {
             Files.copy(
                     kernel.image(), folder.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
             Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
-                    .modules(kernel.modules("evdev", "button"))
+                    .modules(kernel.modules("evdev", "button", "virtio_pci", "virtio_blk"))
                     .init(INIT)
                     .writeTo(folder.resolve("initrd"));
         }
     }
+
+    @TempDir Path directory;
 
     private static RunningCommand start(File input, String... options) throws IOException {
         Path folder = Path.of(System.getProperty("basedir", ""), FOLDER).toAbsolutePath();
@@ -148,5 +152,33 @@ class LinuxCommandTest {
                             .contains("kaval: the guest halted for good, without powering off\n"),
                     kaval.error());
         }
+    }
+
+    @Test
+    void disksKeepWhatIsWrittenAndOverlaysUntilTheEnd() throws Exception {
+        Path kept = Files.write(directory.resolve("kept.img"), new byte[1 << 20]);
+        Path below = Files.write(directory.resolve("below.img"), new byte[1 << 20]);
+        try (var pty = new Pty();
+                RunningCommand kaval =
+                        start(
+                                pty.terminal(),
+                                "--disk",
+                                kept + ",serial=KEPT",
+                                "--disk",
+                                "path=%s,id=scratch,overlay".formatted(below))) {
+            kaval.awaitOutput("guest> ");
+            pty.type("cat /sys/block/vda/serial /sys/block/vdb/serial; echo; echo told\r");
+            kaval.awaitOutput("KEPTscratch");
+            pty.type("for d in a b; do echo writ\"\"ten-$d | dd of=/dev/vd$d; done; sync\r");
+            pty.type("reboot -f\r");
+            kaval.awaitOutput("init: ready", 2);
+            pty.type("head -n1 /dev/vda; head -n1 /dev/vdb\r");
+            kaval.awaitOutput("written-a");
+            kaval.awaitOutput("written-b"); // the machine is another, the overlay the same
+            pty.type("poweroff -f\r");
+            assertEquals(0, kaval.awaitExit(), kaval.output() + kaval.error());
+        }
+        assertTrue(Files.readString(kept, StandardCharsets.ISO_8859_1).startsWith("written-a\n"));
+        assertArrayEquals(new byte[1 << 20], Files.readAllBytes(below));
     }
 }

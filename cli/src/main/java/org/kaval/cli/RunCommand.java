@@ -44,6 +44,7 @@ final class RunCommand implements Callable<Integer> {
 
     @Mixin CommonOptions common = new CommonOptions();
     @Mixin BootOptions boot = new BootOptions();
+    @Mixin DiskOptions disk = new DiskOptions();
 
     @Option(
             names = "--cpus",
@@ -151,6 +152,14 @@ final class RunCommand implements Callable<Integer> {
             builder.symbols(symbols);
         }
         builder.onSilence(SILENCE, RunCommand::reportSilence);
+        try (GuestDisks disks = disk.open()) {
+            disks.attachTo(builder);
+            return run(builder, rules);
+        }
+    }
+
+    private int run(VmBuilder builder, Session.Rules rules)
+            throws IOException, InterruptedException {
         VmOutcome outcome;
         Session session = Session.open(builder, rules, console);
         try (session;

@@ -125,4 +125,10 @@ public final class Images {
         }
         return Qcow2Image.over(file, ImageOptions.WRITABLE, below);
     }
+
+    /// `image` for one machine of several that have it one after the other, as when a guest
+    /// restarts: closing it there flushes it, and whoever has lent it closes it in the end.
+    public static BlockImage lend(BlockImage image) {
+        return new LentImage(image);
+    }
 }

@@ -1,0 +1,115 @@
+package org.kaval.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.ImageOptions;
+import org.kaval.devices.block.Images;
+import org.kaval.devices.virtio.VirtioBlock;
+import org.kaval.devices.virtio.VirtioDevice;
+import org.kaval.machine.ConfigException;
+import org.kaval.machine.DeviceFactory;
+import org.kaval.machine.VmBuilder;
+
+/// The images of a guest's disks. They stay open and locked while it restarts, when each machine
+/// gets new disks of them, and what is written to an overlay is still there then.
+final class GuestDisks implements AutoCloseable {
+    private static final Path ON_DISK = Path.of("/var/tmp");
+
+    private final List<Disk> disks = new ArrayList<>();
+    private final Function<VirtioDevice, DeviceFactory> transport;
+
+    private record Disk(DiskSpec spec, BlockImage image) {}
+
+    private GuestDisks(Function<VirtioDevice, DeviceFactory> transport) {
+        this.transport = transport;
+    }
+
+    /// Opens the images.
+    ///
+    /// @param ephemeral whether all that are not read only have an overlay
+    /// @param transport puts a disk into a machine
+    static GuestDisks open(
+            List<DiskSpec> specs,
+            boolean ephemeral,
+            Function<VirtioDevice, DeviceFactory> transport)
+            throws IOException {
+        var opened = new GuestDisks(transport);
+        boolean complete = false;
+        try {
+            for (DiskSpec spec : specs) {
+                boolean overlay = spec.overlay() || (ephemeral && !spec.image().readOnly());
+                opened.disks.add(new Disk(spec, openImage(spec, overlay)));
+            }
+            complete = true;
+        } finally {
+            if (!complete) {
+                opened.close();
+            }
+        }
+        return opened;
+    }
+
+    private static BlockImage openImage(DiskSpec spec, boolean overlay) throws IOException {
+        if (!Files.exists(spec.path())) { // the user's fault, not the host's
+            throw new ConfigException(spec.name(), spec.path() + ": no such file");
+        }
+        if (!overlay) {
+            return Images.open(spec.path(), spec.formatOrByName(), spec.image());
+        }
+        Path directory = overlayDirectory();
+        ImageOptions readOnly = spec.image().withReadOnly(true);
+        return Images.overlay(Images.open(spec.path(), spec.formatOrByName(), readOnly), directory);
+    }
+
+    /// On a disk, if there is such a place: what a guest writes may be more than there is memory,
+    /// which `/tmp` often is.
+    private static Path overlayDirectory() {
+        String chosen = System.getenv("TMPDIR");
+        if (chosen != null && !chosen.isEmpty()) {
+            if (!Files.isDirectory(Path.of(chosen))) {
+                throw new ConfigException("TMPDIR", chosen + ": no such directory");
+            }
+            return Path.of(chosen);
+        }
+        return Files.isDirectory(ON_DISK) ? ON_DISK : Path.of(System.getProperty("java.io.tmpdir"));
+    }
+
+    /// Gives each machine that `builder` builds its disks.
+    void attachTo(VmBuilder builder) {
+        for (Disk disk : disks) {
+            builder.device(machine ->
+                    transport
+                            .apply(
+                                    new VirtioBlock(
+                                            disk.spec.name(),
+                                            Images.lend(disk.image),
+                                            disk.spec.device()))
+                            .attach(machine));
+        }
+    }
+
+    /// Writes what is left, and closes all, also if one fails.
+    @Override
+    public void close() throws IOException {
+        IOException failure = null;
+        for (Disk disk : disks) {
+            try {
+                disk.image.close();
+            } catch (IOException e) {
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+}
