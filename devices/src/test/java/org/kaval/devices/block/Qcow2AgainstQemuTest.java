@@ -2,6 +2,7 @@ package org.kaval.devices.block;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -222,13 +223,14 @@ class Qcow2AgainstQemuTest {
             long full = allocated(image);
             ours.discard(0, 15 * MIB);
             ours.flush();
-            assertEquals(15 * MIB, full - allocated(image));
+            long freed = full - allocated(image);
+            // the host's file system may count a block of its own map for a file in more pieces
+            assertTrue(freed > 15 * MIB - 64 * 1024 && freed <= 15 * MIB, () -> freed + " bytes");
             // and the clusters are used again
             Bytes.write(ours, 0, Bytes.of(2, 15 * MIB));
         }
         Qemu.assertClean(image);
-        assertEquals(
-                true, Files.size(image) < 17 * MIB, () -> "file of " + image.toFile().length());
+        assertTrue(Files.size(image) < 17 * MIB, () -> "file of " + image.toFile().length());
     }
 
     private static long allocated(Path file) throws Exception {
