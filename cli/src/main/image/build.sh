@@ -26,26 +26,47 @@ find "$work/picocli" -name '*.java' >"$work/picocli.files"
 find "$work/picocli" -name '*.java' -delete
 "$java_home/bin/jar" --create --file "$work/modules/picocli.jar" -C "$work/picocli" .
 
-"$java_home/bin/jlink" --module-path "$kaval_jar:$work/modules" --add-modules org.kaval.cli \
-    --no-header-files --no-man-pages --output "$output"
-install -m 755 "$here/kaval" "$output/bin/kaval"
+link() {
+    rm -rf "$output"
+    "$java_home/bin/jlink" --module-path "$kaval_jar:$work/modules" --add-modules org.kaval.cli \
+        --no-header-files --no-man-pages --output "$output" "$@"
+    install -m 755 "$here/kaval" "$output/bin/kaval"
+}
 
-# The training run boots guests; where there is no /dev/kvm it does the rest.
+# The training runs boot guests; where there is no /dev/kvm they do the rest.
 kvm=
 if [ -w /dev/kvm ]; then
     kvm=kvm
 else
-    echo "no /dev/kvm: the AOT cache is trained without a guest, and starts will be slower"
+    echo "no /dev/kvm: the image is trained without a guest, and starts will be slower"
 fi
-sed -e 's/-XX:AOTCache=/-XX:AOTCacheOutput=/' -e 's/cli\.Kaval /cli.Training /' \
-    "$here/kaval" >"$output/bin/train"
-chmod 755 "$output/bin/train"
-"$output/bin/train" $kvm </dev/null >"$work/training.log" 2>&1 && [ -s "$output/lib/kaval.aot" ] || {
+train() {
+    sed -e "s|-XX:AOTCache=[^ ]*|$1|" -e 's/cli\.Kaval /cli.Training /' \
+        "$here/kaval" >"$output/bin/train"
+    chmod 755 "$output/bin/train"
+    "$output/bin/train" $kvm </dev/null >"$work/training.log" 2>&1 || {
+        cat "$work/training.log"
+        echo "the training run failed"
+        exit 1
+    }
+    rm "$output/bin/train"
+}
+
+# Method handles need classes that the JVM writes on first use. A first run says which; then the
+# image has them, and the JDK's list of what belongs into every AOT cache says so as well: what is
+# not in that list would be taken out again.
+link
+train -Djava.lang.invoke.MethodHandle.TRACE_RESOLVE=true
+grep -E '^\[(LF|SPECIES)_RESOLVE\]' "$work/training.log" >"$work/method-handles"
+link --generate-jli-classes="@$work/method-handles"
+sed -n 's/^\(\[LF_RESOLVE\].*\) (.*)$/@lambda-form-invoker \1/p' "$work/method-handles" |
+    sort -u >>"$output/lib/classlist"
+train '-XX:AOTCacheOutput="$home/lib/kaval.aot"'
+[ -s "$output/lib/kaval.aot" ] || {
     cat "$work/training.log"
     echo "the training run left no AOT cache"
     exit 1
 }
-rm "$output/bin/train"
 tar -C "$(dirname "$output")" --sort=name --owner=0 --group=0 --numeric-owner \
     -czf "$output-$version-linux-x86_64.tar.gz" "$(basename "$output")"
 rm -r "$work"

@@ -39,7 +39,7 @@ final class DemoCommand implements Callable<Integer> {
     private static final long LINUX_MEMORY = 512L << 20;
     private static final Duration GRACE = Duration.ofSeconds(30);
 
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Spec CommandSpec spec = CommandSpec.create();
 
     @Option(names = "--tiny", description = "Only the tiny guest.")

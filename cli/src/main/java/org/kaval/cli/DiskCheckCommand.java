@@ -18,7 +18,7 @@ import picocli.CommandLine.Spec;
         exitCodeListHeading = "%nExit status:%n",
         exitCodeList = {"0:nothing is wrong, or not any more", "2:something is"})
 final class DiskCheckCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

@@ -26,7 +26,7 @@ import picocli.CommandLine.Spec;
             "written that, and with it the name of a file of this host as the image below."
         })
 final class DiskCommand implements Runnable {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Spec CommandSpec spec = CommandSpec.create();
 
     @Override

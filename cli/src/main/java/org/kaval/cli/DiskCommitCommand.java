@@ -13,7 +13,7 @@ import picocli.CommandLine.Spec;
         name = "commit",
         description = "Writes what a qcow2 image has to the image below it, and empties it.")
 final class DiskCommitCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

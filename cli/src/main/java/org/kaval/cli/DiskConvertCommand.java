@@ -23,7 +23,7 @@ import picocli.CommandLine.Spec;
         name = "convert",
         description = "Copies an image, with those below it, to a file that does not exist.")
 final class DiskConvertCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

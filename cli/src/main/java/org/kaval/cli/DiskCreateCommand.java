@@ -20,7 +20,7 @@ import picocli.CommandLine.Spec;
 /// `kaval disk create`: an empty image, or one over another.
 @Command(name = "create", description = "Makes an empty image in a file that does not exist.")
 final class DiskCreateCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

@@ -12,7 +12,7 @@ import picocli.CommandLine.Spec;
 /// `kaval disk info`: what an image is.
 @Command(name = "info", description = "Shows what an image is; a guest may be using it.")
 final class DiskInfoCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

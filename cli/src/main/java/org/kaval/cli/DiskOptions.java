@@ -1,5 +1,7 @@
 package org.kaval.cli;
 
+import static org.kaval.cli.CommonOptions.flag;
+
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -8,43 +10,55 @@ import org.kaval.devices.virtio.VirtioDevice;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.DeviceFactory;
 import org.kaval.machine.Virtio;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 
 /// The disks of `kaval run`.
 final class DiskOptions {
-    @Option(
-            names = "--disk",
-            paramLabel = "FILE[,KEY=VALUE]...",
-            description = {
-                "A disk on an image or block device; several times for several disks. After the file:"
-                        + " format=raw|qcow2 (default: by its name), readonly, overlay (throw away what"
-                        + " is written), id=NAME, serial=TEXT, cache=writeback|none|unsafe,"
-                        + " discard=unmap|ignore, queues=N, iops=N and bandwidth=SIZE a second,"
-                        + " burst=SECONDS of these at once."
-            })
-    List<String> disks = new ArrayList<>();
+    private final OptionSpec disks =
+            OptionSpec.builder("--disk")
+                    .paramLabel("FILE[,KEY=VALUE]...")
+                    .type(List.class)
+                    .auxiliaryTypes(String.class)
+                    .initialValue(List.of())
+                    .description(
+                            "A disk on an image or block device; several times for several disks. After the file:"
+                                    + " format=raw|qcow2 (default: by its name), readonly, overlay (throw away what"
+                                    + " is written), id=NAME, serial=TEXT, cache=writeback|none|unsafe,"
+                                    + " discard=unmap|ignore, queues=N, iops=N and bandwidth=SIZE a second,"
+                                    + " burst=SECONDS of these at once.")
+                    .build();
 
-    @Option(
-            names = "--ephemeral",
-            description = "Throw away in the end what the guest has written to its disks.")
-    boolean ephemeral;
+    private final OptionSpec ephemeral =
+            flag("--ephemeral")
+                    .description("Throw away in the end what the guest has written to its disks.")
+                    .build();
 
-    @Option(
-            names = "--mmio",
-            description =
-                    "Have the disks in memory-mapped registers, which ACPI describes, instead of on"
-                            + " the PCI bus.")
-    boolean mmio;
+    private final OptionSpec mmio =
+            flag("--mmio")
+                    .description(
+                            "Have the disks in memory-mapped registers, which ACPI describes, instead of on"
+                                    + " the PCI bus.")
+                    .build();
 
-    @Option(
-            names = "--mmio-cmdline",
-            description = "The same, described on the kernel's command line.")
-    boolean mmioOnCommandLine;
+    private final OptionSpec mmioOnCommandLine =
+            flag("--mmio-cmdline")
+                    .description("The same, described on the kernel's command line.")
+                    .build();
+
+    /// To be mixed into a command.
+    CommandSpec mixin() {
+        return CommandSpec.create()
+                .addOption(disks)
+                .addOption(ephemeral)
+                .addOption(mmio)
+                .addOption(mmioOnCommandLine);
+    }
 
     /// Opens what they name.
     GuestDisks open() throws IOException {
         var specs = new ArrayList<DiskSpec>();
-        for (String disk : disks) {
+        for (String disk : disks.<List<String>>getValue()) {
             DiskSpec spec = DiskSpec.parse(disk, specs.size());
             if (specs.stream().anyMatch(other -> other.name().equals(spec.name()))) {
                 throw new ConfigException(
@@ -53,16 +67,18 @@ final class DiskOptions {
             }
             specs.add(spec);
         }
-        return GuestDisks.open(specs, ephemeral, transport());
+        return GuestDisks.open(specs, ephemeral.getValue(), transport());
     }
 
     private Function<VirtioDevice, DeviceFactory> transport() {
-        if (mmio && mmioOnCommandLine) {
+        boolean inMemory = mmio.getValue();
+        boolean onCommandLine = mmioOnCommandLine.getValue();
+        if (inMemory && onCommandLine) {
             throw new ConfigException("mmio", "goes without --mmio-cmdline");
         }
-        if (mmioOnCommandLine) {
+        if (onCommandLine) {
             return Virtio::mmioOnCommandLine;
         }
-        return mmio ? Virtio::mmio : Virtio::pci;
+        return inMemory ? Virtio::mmio : Virtio::pci;
     }
 }

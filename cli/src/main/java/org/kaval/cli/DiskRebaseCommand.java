@@ -20,7 +20,7 @@ import picocli.CommandLine.Spec;
             "The disk stays what it is: the image takes what differs."
         })
 final class DiskRebaseCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

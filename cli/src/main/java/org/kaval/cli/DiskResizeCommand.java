@@ -16,7 +16,7 @@ import picocli.CommandLine.Spec;
 /// `kaval disk resize`: a larger disk, or a smaller one.
 @Command(name = "resize", description = "Changes the size of the disk in an image.")
 final class DiskResizeCommand implements Callable<Integer> {
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Mixin DiskImage image = new DiskImage();
     @Spec CommandSpec spec = CommandSpec.create();
 

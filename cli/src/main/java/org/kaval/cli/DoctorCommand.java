@@ -22,7 +22,7 @@ import picocli.CommandLine.Spec;
 final class DoctorCommand implements Callable<Integer> {
     private final DoctorChecks checks;
 
-    @Mixin CommonOptions common = new CommonOptions();
+    @Mixin CommandSpec common = CommonOptions.mixin();
     @Spec private CommandSpec spec = CommandSpec.create();
 
     @Option(names = "--json", description = "Print one JSON object instead of a table.")

@@ -1,16 +1,16 @@
 package org.kaval.cli;
 
+import static org.kaval.cli.CommonOptions.flag;
+
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.EnumSet;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
-import org.kaval.kvm.Kvm;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
@@ -18,21 +18,13 @@ import org.kaval.machine.VmOutcome;
 import org.kaval.machine.diagnosis.Diagnosis;
 import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.Backing;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 
 /// `kaval run`: one guest, in the foreground, its first serial port on the terminal.
-@Command(
-        name = "run",
-        description = {
-            "Runs a virtual machine until it ends.",
-            "Its first serial port is connected to the terminal, where Ctrl-] ? lists keys for Kaval."
-        },
-        footer = {
-            "",
-            "SIGTERM presses the guest's power button; SIGINT stops it at once.",
-        })
+///
+/// Its options are described by the builders of the command line library, not by annotations: a JVM
+/// makes a class for each kind of annotation that is read, which takes longer than a small guest.
 final class RunCommand implements Callable<Integer> {
     /// What a guest does that asks for a restart.
     enum OnReboot {
@@ -42,114 +34,161 @@ final class RunCommand implements Callable<Integer> {
 
     private static final Duration SILENCE = Duration.ofSeconds(10);
 
-    @Mixin CommonOptions common = new CommonOptions();
-    @Mixin BootOptions boot = new BootOptions();
-    @Mixin DiskOptions disk = new DiskOptions();
+    private final BootOptions boot = new BootOptions();
+    private final DiskOptions disk = new DiskOptions();
 
-    @Option(
-            names = "--cpus",
-            paramLabel = "N|sockets=A,cores=B,threads=C",
-            defaultValue = "1",
-            description = "How many vCPUs, and how they are arranged. Default: ${DEFAULT-VALUE}.")
-    String cpus = "1";
+    private final OptionSpec cpus =
+            OptionSpec.builder("--cpus")
+                    .paramLabel("N|sockets=A,cores=B,threads=C")
+                    .type(String.class)
+                    .defaultValue("1")
+                    .description(
+                            "How many vCPUs, and how they are arranged. Default: ${DEFAULT-VALUE}.")
+                    .build();
 
-    @Option(
-            names = "--memory",
-            paramLabel = "SIZE",
-            defaultValue = "1G",
-            converter = ByteSize.Converter.class,
-            description =
-                    "How much RAM, as 512M or 2G; the host commits what the guest touches."
-                            + " Default: ${DEFAULT-VALUE}.")
-    ByteSize memory = new ByteSize(0);
+    private final OptionSpec memory =
+            OptionSpec.builder("--memory")
+                    .paramLabel("SIZE")
+                    .type(ByteSize.class)
+                    .converters(new ByteSize.Converter())
+                    .defaultValue("1G")
+                    .description(
+                            "How much RAM, as 512M or 2G; the host commits what the guest touches."
+                                    + " Default: ${DEFAULT-VALUE}.")
+                    .build();
 
-    @Option(names = "--hugepages", description = "Take the RAM from the host's pool of huge pages.")
-    boolean hugePages;
+    private final OptionSpec hugePages =
+            flag("--hugepages")
+                    .description("Take the RAM from the host's pool of huge pages.")
+                    .build();
 
-    @Option(
-            names = "--console",
-            paramLabel = "tty|none|file=PATH|socket=PATH",
-            defaultValue = "tty",
-            description =
-                    "Where the first serial port leads: standard input and output, nowhere, the end"
-                            + " of a file, or a Unix socket. Default: ${DEFAULT-VALUE}.")
-    String console = "tty";
+    private final OptionSpec console =
+            OptionSpec.builder("--console")
+                    .paramLabel("tty|none|file=PATH|socket=PATH")
+                    .type(String.class)
+                    .defaultValue("tty")
+                    .description(
+                            "Where the first serial port leads: standard input and output, nowhere, the end"
+                                    + " of a file, or a Unix socket. Default: ${DEFAULT-VALUE}.")
+                    .build();
 
-    @Option(
-            names = "--on-reboot",
-            paramLabel = "restart|exit",
-            defaultValue = "restart",
-            description =
-                    "What happens when the guest asks for a restart. Default: ${DEFAULT-VALUE}.")
-    OnReboot onReboot = OnReboot.RESTART;
+    private final OptionSpec onReboot =
+            OptionSpec.builder("--on-reboot")
+                    .paramLabel("restart|exit")
+                    .type(OnReboot.class)
+                    .defaultValue("restart")
+                    .description(
+                            "What happens when the guest asks for a restart. Default: ${DEFAULT-VALUE}.")
+                    .build();
 
-    @Option(
-            names = "--grace",
-            paramLabel = "SECONDS",
-            defaultValue = "30",
-            description =
-                    "How long the guest may take to shut down after SIGTERM. Default:"
-                            + " ${DEFAULT-VALUE}.")
-    double grace = 30;
+    private final OptionSpec grace =
+            OptionSpec.builder("--grace")
+                    .paramLabel("SECONDS")
+                    .type(double.class)
+                    .defaultValue("30")
+                    .description(
+                            "How long the guest may take to shut down after SIGTERM. Default:"
+                                    + " ${DEFAULT-VALUE}.")
+                    .build();
 
-    @Option(
-            names = "--time-limit",
-            paramLabel = "SECONDS",
-            description = "Stop the machine after so long; exit status 4.")
-    @Nullable Double timeLimit;
+    private final OptionSpec timeLimit =
+            OptionSpec.builder("--time-limit")
+                    .paramLabel("SECONDS")
+                    .type(Double.class)
+                    .description("Stop the machine after so long; exit status 4.")
+                    .build();
 
-    @Option(
-            names = "--kvm",
-            paramLabel = "DEVICE",
-            defaultValue = "/dev/kvm",
-            description = "Where KVM is. Default: ${DEFAULT-VALUE}.")
-    Path kvmDevice = Kvm.DEVICE;
+    private final OptionSpec kvmDevice =
+            OptionSpec.builder("--kvm")
+                    .paramLabel("DEVICE")
+                    .type(Path.class)
+                    .defaultValue("/dev/kvm")
+                    .description("Where KVM is. Default: ${DEFAULT-VALUE}.")
+                    .build();
 
-    @Option(
-            names = "--symbols",
-            paramLabel = "FILE",
-            description =
-                    "Where the names of the guest's code are, for diagnoses: an ELF file or a"
-                            + " System.map. Default: beside the kernel, where distributions have them.")
-    @Nullable Path symbols;
+    private final OptionSpec symbols =
+            OptionSpec.builder("--symbols")
+                    .paramLabel("FILE")
+                    .type(Path.class)
+                    .description(
+                            "Where the names of the guest's code are, for diagnoses: an ELF file or a"
+                                    + " System.map. Default: beside the kernel, where distributions have them.")
+                    .build();
 
-    @Option(
-            names = "--trace",
-            split = ",",
-            paramLabel = "exits|pio|mmio|pci",
-            description =
-                    "Take down what the guest does to its devices, a line each: all exits, accesses"
-                            + " to ports, to memory, to PCI configuration space; several with commas.")
-    Set<TraceKind> traced = EnumSet.noneOf(TraceKind.class);
+    private final OptionSpec traced =
+            OptionSpec.builder("--trace")
+                    .paramLabel("exits|pio|mmio|pci")
+                    .type(Set.class)
+                    .auxiliaryTypes(TraceKind.class)
+                    .initialValue(Set.of())
+                    .splitRegex(",")
+                    .description(
+                            "Take down what the guest does to its devices, a line each: all exits, accesses"
+                                    + " to ports, to memory, to PCI configuration space; several with commas.")
+                    .build();
 
-    @Option(
-            names = "--trace-file",
-            paramLabel = "FILE",
-            description = "Where the trace goes. Default: standard error.")
-    @Nullable Path traceFile;
+    private final OptionSpec traceFile =
+            OptionSpec.builder("--trace-file")
+                    .paramLabel("FILE")
+                    .type(Path.class)
+                    .description("Where the trace goes. Default: standard error.")
+                    .build();
 
-    @Option(names = "--stats", description = "Print the exits to user space when it has ended.")
-    boolean statistics;
+    private final OptionSpec statistics =
+            flag("--stats").description("Print the exits to user space when it has ended.").build();
+
+    /// The command as the command line knows it.
+    CommandSpec spec() {
+        CommandSpec spec =
+                CommandSpec.wrapWithoutInspection(this)
+                        .addMixin("common", CommonOptions.mixin())
+                        .addMixin("boot", boot.mixin())
+                        .addMixin("disk", disk.mixin())
+                        .addOption(cpus)
+                        .addOption(memory)
+                        .addOption(hugePages)
+                        .addOption(console)
+                        .addOption(onReboot)
+                        .addOption(grace)
+                        .addOption(timeLimit)
+                        .addOption(kvmDevice)
+                        .addOption(symbols)
+                        .addOption(traced)
+                        .addOption(traceFile)
+                        .addOption(statistics);
+        spec.usageMessage()
+                .description(
+                        "Runs a virtual machine until it ends.",
+                        "Its first serial port is connected to the terminal, where Ctrl-] ? lists"
+                                + " keys for Kaval.")
+                .footer("", "SIGTERM presses the guest's power button; SIGINT stops it at once.");
+        return spec;
+    }
 
     @Override
     public Integer call() throws IOException, InterruptedException {
         VmBuilder builder =
                 Vm.builder()
-                        .kvmDevice(kvmDevice)
-                        .memory(memory.bytes())
-                        .memoryBacking(hugePages ? new Backing.HugePages() : Backing.anonymous());
-        CpuCount.parse(cpus).applyTo(builder);
+                        .kvmDevice(kvmDevice.getValue())
+                        .memory(memory.<ByteSize>getValue().bytes())
+                        .memoryBacking(
+                                hugePages.<Boolean>getValue()
+                                        ? new Backing.HugePages()
+                                        : Backing.anonymous());
+        CpuCount.parse(cpus.getValue()).applyTo(builder);
+        @Nullable Double limit = timeLimit.getValue();
         var rules =
                 new Session.Rules(
-                        onReboot == OnReboot.RESTART,
-                        seconds("grace", grace),
-                        timeLimit == null ? null : seconds("time-limit", timeLimit));
+                        onReboot.getValue() == OnReboot.RESTART,
+                        seconds("grace", grace.getValue()),
+                        limit == null ? null : seconds("time-limit", limit));
         builder.boot(boot.source());
-        if (traceFile != null && traced.isEmpty()) {
+        if (traceFile.getValue() != null && traced.<Set<TraceKind>>getValue().isEmpty()) {
             throw new ConfigException("trace-file", "goes with --trace");
         }
-        if (symbols != null) {
-            builder.symbols(symbols);
+        @Nullable Path names = symbols.getValue();
+        if (names != null) {
+            builder.symbols(names);
         }
         builder.onSilence(SILENCE, RunCommand::reportSilence);
         try (GuestDisks disks = disk.open()) {
@@ -161,11 +200,11 @@ final class RunCommand implements Callable<Integer> {
     private int run(VmBuilder builder, Session.Rules rules)
             throws IOException, InterruptedException {
         VmOutcome outcome;
-        Session session = Session.open(builder, rules, console);
+        Session session = Session.open(builder, rules, console.getValue());
         try (session;
                 OutputStream file = openTraceFile()) {
             // to standard error as it is now, on a raw terminal
-            builder.trace(traced, traceFile == null ? System.err : file);
+            builder.trace(traced.getValue(), traceFile.getValue() == null ? System.err : file);
             outcome = session.run();
         }
         report(session, outcome, System.err); // to a terminal that is itself again
@@ -173,9 +212,8 @@ final class RunCommand implements Callable<Integer> {
     }
 
     private OutputStream openTraceFile() throws IOException {
-        return traceFile == null
-                ? OutputStream.nullOutputStream()
-                : Files.newOutputStream(traceFile);
+        @Nullable Path file = traceFile.getValue();
+        return file == null ? OutputStream.nullOutputStream() : Files.newOutputStream(file);
     }
 
     private static void reportSilence(Diagnosis diagnosis) {
@@ -206,7 +244,7 @@ final class RunCommand implements Callable<Integer> {
                     VmOutcome.DebugExit _,
                     VmOutcome.Stopped _ -> {}
         }
-        if (statistics) {
+        if (statistics.<Boolean>getValue()) {
             session.exitCounts()
                     .forEach((reason, count) -> err.printf("%-16s %,12d%n", reason, count));
         }

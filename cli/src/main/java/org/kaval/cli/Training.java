@@ -26,7 +26,7 @@ final class Training {
     }
 
     private static void execute(String... arguments) {
-        int status = Kaval.commandLine().execute(arguments);
+        int status = Kaval.commandLine(arguments[0]).execute(arguments);
         if (status != ExitStatus.OK && status != ExitStatus.HOST) {
             throw new IllegalStateException(String.join(" ", arguments) + " ended with " + status);
         }

@@ -142,7 +142,7 @@ class DiskCommandTest {
             var written = new StringWriter();
             var errors = new StringWriter();
             status =
-                    Kaval.commandLine()
+                    Kaval.commandLine("disk")
                             .setOut(new PrintWriter(written))
                             .setErr(new PrintWriter(errors))
                             .execute(all);

@@ -21,7 +21,7 @@ import picocli.CommandLine;
 
 class ErrorsTest {
     private final StringWriter err = new StringWriter();
-    private final CommandLine command = Kaval.commandLine().setErr(new PrintWriter(err));
+    private final CommandLine command = Kaval.commandLine("").setErr(new PrintWriter(err));
 
     static Stream<Arguments> failures() {
         return Stream.of(

@@ -36,6 +36,14 @@ public record CpuidEntry(int function, int index, int flags, int eax, int ebx, i
         return new CpuidEntry(function, index, FLAG_SIGNIFICANT_INDEX, eax, ebx, ecx, edx);
     }
 
+    /// Links what {@link #readAll} needs.
+    static void prepare() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment entry = entry(allocate(arena, 1), 0);
+            read(entry).write(entry);
+        }
+    }
+
     static List<CpuidEntry> readAll(Fd fd, String operation, long request) throws ErrnoException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment table = allocate(arena, MAX_ENTRIES);

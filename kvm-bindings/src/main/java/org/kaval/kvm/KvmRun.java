@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import org.kaval.kvm.abi.kvm_run;
@@ -40,6 +41,13 @@ public final class KvmRun {
 
     KvmRun(MemorySegment run) {
         this.run = run;
+    }
+
+    /// Links what its accessors need.
+    static void prepare() {
+        try (Arena arena = Arena.ofConfined()) {
+            new KvmRun(arena.allocate(kvm_run.layout())).exitReason();
+        }
     }
 
     /// Makes the vCPU's next `KVM_RUN` finish the instruction it has begun and then return at once

@@ -52,6 +52,14 @@ public final class Fd implements AutoCloseable {
         }
     }
 
+    /// Links the native call that all of these go through, which otherwise the first one does.
+    public static void prepare() {
+        try (Arena arena = Arena.ofConfined()) {
+            arena.allocateFrom("");
+            Syscall.call(Syscall.GETPID, 0, 0, 0, 0, 0, 0);
+        }
+    }
+
     /// Opens a file (open(2)) with `O_CLOEXEC`.
     public static Fd open(Path path, Access access, Option... options) throws ErrnoException {
         int flags = access.flags;
