@@ -10,6 +10,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.kaval.kvm.KvmRegs;
@@ -22,13 +23,14 @@ import org.kaval.testing.NeedsKvm;
 import org.kaval.vcpu.Vcpu;
 
 /// Requests from many threads at once reach a vCPU that spins with interrupts off: none is lost and
-/// none hangs, while the garbage collector stops the world as often as it can.
+/// none hangs, while the garbage collector stops the world all the time.
 @NeedsKvm
 @Timeout(value = 10, unit = TimeUnit.MINUTES) // only so that a hang is reported
 class VcpuControlStressTest {
     private static final int CYCLES = Effort.times(10_000);
     private static final int THREADS = 3;
     private static final int MACHINES = Effort.times(300);
+    private static final long GARBAGE_INTERVAL = TimeUnit.MILLISECONDS.toNanos(5);
 
     @Test
     void noRequestIsLost() throws Exception {
@@ -97,6 +99,7 @@ class VcpuControlStressTest {
     private static void collectGarbageUntil(CompletableFuture<?> end) {
         while (!end.isDone()) {
             System.gc();
+            LockSupport.parkNanos(GARBAGE_INTERVAL); // or the others hardly run
         }
     }
 
