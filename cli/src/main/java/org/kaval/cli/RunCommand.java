@@ -117,14 +117,15 @@ final class RunCommand implements Callable<Integer> {
 
     private final OptionSpec traced =
             OptionSpec.builder("--trace")
-                    .paramLabel("exits|pio|mmio|pci")
+                    .paramLabel("exits|pio|mmio|pci|virtio")
                     .type(Set.class)
                     .auxiliaryTypes(TraceKind.class)
                     .initialValue(Set.of())
                     .splitRegex(",")
                     .description(
                             "Take down what the guest does to its devices, a line each: all exits, accesses"
-                                    + " to ports, to memory, to PCI configuration space; several with commas.")
+                                    + " to ports, to memory, to PCI configuration space, what virtio devices"
+                                    + " do; several with commas.")
                     .build();
 
     private final OptionSpec traceFile =

@@ -27,6 +27,7 @@ import org.kaval.devices.LoopTimer;
 import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.SharedLine;
 import org.kaval.devices.pci.PciBus;
+import org.kaval.devices.virtio.VirtQueue;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.KvmExit;
 import org.kaval.kvm.KvmVm;
@@ -71,6 +72,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private final ExitHandler exitHandler;
     private final FlightEvents flightEvents;
     private final List<EdgeLine> edgeLines = new CopyOnWriteArrayList<>();
+    private final Map<String, VirtQueue> queues = new ConcurrentHashMap<>();
     private volatile List<Vcpu> vcpus = List.of();
     private volatile @Nullable Observer observer;
     private @Nullable EventLoop eventLoop;
@@ -93,7 +95,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         if (trace.isOn(TraceKind.PCI)) {
             pci.observe(TracedExits.pci(trace));
         }
-        this.flightEvents = FlightEvents.of(this::vcpus, this::interruptCounts);
+        this.flightEvents = FlightEvents.of(this::vcpus, this::interruptCounts, this::queueCounts);
     }
 
     /// Gives the machine its interrupt controllers, its timer and its RAM.
@@ -146,6 +148,17 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         edgeLines.forEach(edge -> counts.merge(edge.gsi, edge.line.pulses(), Long::sum));
         levelLines.forEach((gsi, line) -> counts.merge(gsi, line.rises(), Long::sum));
         counts.values().removeIf(count -> count == 0);
+        return counts;
+    }
+
+    @Override
+    public void count(String device, List<VirtQueue> counted) {
+        counted.forEach(queue -> queues.put(device + " " + queue, queue));
+    }
+
+    private Map<String, Long> queueCounts() {
+        var counts = new TreeMap<String, Long>();
+        queues.forEach((name, queue) -> counts.put(name, queue.requests()));
         return counts;
     }
 

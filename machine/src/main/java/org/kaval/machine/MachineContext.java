@@ -1,5 +1,6 @@
 package org.kaval.machine;
 
+import java.util.List;
 import org.kaval.devices.Bus;
 import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.Doorbells;
@@ -8,6 +9,7 @@ import org.kaval.devices.InterruptLine;
 import org.kaval.devices.LevelLine;
 import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.pci.PciBus;
+import org.kaval.devices.virtio.VirtQueue;
 import org.kaval.linux.ErrnoException;
 import org.kaval.machine.acpi.Aml;
 import org.kaval.machine.trace.Trace;
@@ -72,6 +74,9 @@ public interface MachineContext {
     /// Where devices take down what a user has asked to trace; nothing unless {@link Trace#isOn}
     /// for a kind.
     Trace trace();
+
+    /// Lets the flight recorder count the requests in a device's queues.
+    void count(String device, List<VirtQueue> queues);
 
     /// Ends the machine; the first outcome counts. Any thread.
     void end(VmOutcome outcome);

@@ -2,10 +2,13 @@ package org.kaval.machine;
 
 import java.io.IOException;
 import org.kaval.devices.virtio.VirtioDevice;
+import org.kaval.devices.virtio.VirtioHost;
 import org.kaval.devices.virtio.VirtioMmio;
 import org.kaval.devices.virtio.VirtioPci;
 import org.kaval.machine.acpi.Aml;
 import org.kaval.machine.acpi.Resource;
+import org.kaval.machine.trace.Trace;
+import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.GuestRange;
 
 /// Puts virtio devices into machines.
@@ -24,13 +27,9 @@ public final class Virtio {
     public static DeviceFactory pci(VirtioDevice device) {
         return machine -> {
             VirtioPci function =
-                    VirtioPci.create(
-                            device,
-                            machine.memory(),
-                            machine.messageInterrupts(),
-                            machine.doorbells(),
-                            machine::broken);
+                    VirtioPci.create(device, host(device, machine), machine.messageInterrupts());
             machine.onClose(function::close);
+            machine.count(device.name(), function.queues());
             machine.pci().add(function.function());
         };
     }
@@ -78,13 +77,24 @@ public final class Virtio {
         VirtioMmio registers =
                 VirtioMmio.create(
                         device,
-                        machine.memory(),
+                        host(device, machine),
                         range.base(),
-                        machine.interruptLine(interrupt),
-                        machine.doorbells(),
-                        machine::broken);
+                        machine.interruptLine(interrupt));
         machine.onClose(registers::close);
+        machine.count(device.name(), registers.queues());
         machine.mmio().add(range, registers);
         return new Placed(range, interrupt);
+    }
+
+    private static VirtioHost host(VirtioDevice device, MachineContext machine) {
+        Trace trace = machine.trace();
+        String name = device.name();
+        return new VirtioHost(
+                machine.memory(),
+                machine.doorbells(),
+                machine::broken,
+                trace.isOn(TraceKind.VIRTIO)
+                        ? text -> trace.add(TraceKind.VIRTIO, () -> name + " " + text.get())
+                        : null);
     }
 }

@@ -11,13 +11,18 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.List;
 import java.util.Random;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordingFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.devices.block.RawImage;
 import org.kaval.devices.virtio.VirtioBlock;
 import org.kaval.machine.acpi.AcpiTables;
 import org.kaval.machine.boot.FlatPayload;
+import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.GuestMemory;
 import org.kaval.testing.NeedsKvm;
 
@@ -102,11 +107,13 @@ class VirtioTest {
         byte[] content = new byte[4096];
         new Random(1).nextBytes(content);
         VirtioBlock disk = disk("disk", content);
+        var trace = new ByteArrayOutputStream();
         try (Vm vm =
                 Vm.builder()
                         .memory(MEMORY)
                         .boot(guest)
                         .device(pci ? Virtio.pci(disk) : Virtio.mmio(disk))
+                        .trace(EnumSet.of(TraceKind.VIRTIO), trace)
                         .build()) {
             prepare(vm.memory());
             vm.start();
@@ -118,25 +125,57 @@ class VirtioTest {
             assertArrayEquals(Arrays.copyOfRange(content, 512, 1024), read);
             Host.until("it is used", () -> vm.memory().readLe16(USED + 2) == 1);
         }
+        assertEquals(
+                List.of(
+                        "disk status 0x03, features 0x0",
+                        "disk status 0x0b, features 0x100000000",
+                        "disk queue 0 enabled: 8 descriptors at 0x200000, available at 0x201000,"
+                                + " used at 0x202000",
+                        "disk status 0x0f, features 0x100000000",
+                        "disk queue 0 takes 0: 16 bytes to read, 513 to write",
+                        "disk queue 0 gives back 0: 513 bytes written, interrupt"),
+                trace.toString(StandardCharsets.UTF_8)
+                        .lines()
+                        .map(line -> line.replaceFirst(".* virtio ", ""))
+                        .toList());
+    }
+
+    @Test
+    void flightRecorderCountsRequests() throws Exception {
+        try (var recording = new Recording()) {
+            recording.start();
+            readsASector(mmioDriver(), false);
+            recording.stop();
+            Path file = directory.resolve("recording.jfr");
+            recording.dump(file);
+            List<String> counts =
+                    RecordingFile.readAllEvents(file).stream()
+                            .filter(event -> event.getEventType().getName().equals("kaval.Queues"))
+                            .map(event -> event.getString("queue") + ": " + event.getLong("count"))
+                            .toList();
+            assertEquals(List.of("disk queue 0: 1"), counts);
+        }
+    }
+
+    private static FlatPayload mmioDriver() {
+        return new Driver()
+                .write32(MMIO + 0x70, 3)
+                .write32(MMIO + 0x24, 1)
+                .write32(MMIO + 0x20, 1) // VIRTIO_F_VERSION_1
+                .write32(MMIO + 0x70, 11)
+                .write32(MMIO + 0x38, 8)
+                .write32(MMIO + 0x80, DESCRIPTORS)
+                .write32(MMIO + 0x90, AVAILABLE)
+                .write32(MMIO + 0xa0, USED)
+                .write32(MMIO + 0x44, 1)
+                .write32(MMIO + 0x70, 15)
+                .write32(MMIO + 0x50, 0)
+                .thenAwaitsTheStatus();
     }
 
     @Test
     void guestReadsASectorOverMmio() throws Exception {
-        readsASector(
-                new Driver()
-                        .write32(MMIO + 0x70, 3)
-                        .write32(MMIO + 0x24, 1)
-                        .write32(MMIO + 0x20, 1) // VIRTIO_F_VERSION_1
-                        .write32(MMIO + 0x70, 11)
-                        .write32(MMIO + 0x38, 8)
-                        .write32(MMIO + 0x80, DESCRIPTORS)
-                        .write32(MMIO + 0x90, AVAILABLE)
-                        .write32(MMIO + 0xa0, USED)
-                        .write32(MMIO + 0x44, 1)
-                        .write32(MMIO + 0x70, 15)
-                        .write32(MMIO + 0x50, 0)
-                        .thenAwaitsTheStatus(),
-                false);
+        readsASector(mmioDriver(), false);
     }
 
     @Test

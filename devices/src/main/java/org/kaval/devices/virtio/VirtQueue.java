@@ -1,6 +1,9 @@
 package org.kaval.devices.virtio;
 
 import java.lang.invoke.VarHandle;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.kaval.devices.InterruptLine;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestMemory;
@@ -49,6 +52,7 @@ public final class VirtQueue {
     private final int index;
     private final int maxSize;
     private final InterruptLine interrupt;
+    private final @Nullable Consumer<Supplier<String>> observer;
 
     // what the driver has set
     private int size;
@@ -62,6 +66,7 @@ public final class VirtQueue {
     private boolean eventIndex;
     private int nextAvailable;
     private int nextUsed;
+    private long requests; // since the device was made
 
     /// What it has in the guest's memory.
     enum Part {
@@ -83,7 +88,13 @@ public final class VirtQueue {
     /// @param index which queue of its device it is
     /// @param maxSize how many descriptors at most: a power of two
     /// @param interrupt is pulled when the driver wants to hear of used buffers
-    VirtQueue(GuestMemory memory, int index, int maxSize, InterruptLine interrupt) {
+    /// @param observer is told what happens, if not null
+    VirtQueue(
+            GuestMemory memory,
+            int index,
+            int maxSize,
+            InterruptLine interrupt,
+            @Nullable Consumer<Supplier<String>> observer) {
         if (maxSize < 1 || maxSize > MAX_SIZE || Integer.bitCount(maxSize) != 1) {
             throw new IllegalArgumentException("no size of a queue: " + maxSize);
         }
@@ -91,12 +102,19 @@ public final class VirtQueue {
         this.index = index;
         this.maxSize = maxSize;
         this.interrupt = interrupt;
+        this.observer = observer;
         this.size = maxSize;
     }
 
     /// Which queue of its device it is, from 0.
     public int index() {
         return index;
+    }
+
+    /// How many requests have been taken from it since the device was made; resets do not change
+    /// that.
+    public synchronized long requests() {
+        return requests;
     }
 
     /// The memory that its requests are in.
@@ -169,6 +187,12 @@ public final class VirtQueue {
         check("available ring", available, 2, RING_ENTRIES + AVAILABLE_ENTRY * size + 2);
         check("used ring", used, 4, RING_ENTRIES + USED_ENTRY * size + 2);
         ready = true;
+        if (observer != null) {
+            String text =
+                    "%s enabled: %d descriptors at 0x%x, available at 0x%x, used at 0x%x"
+                            .formatted(this, size, descriptors, available, used);
+            observer.accept(() -> text);
+        }
     }
 
     /// Begins to give out requests, if the driver has enabled it.
@@ -239,6 +263,10 @@ public final class VirtQueue {
         into.begin(head);
         walk(into);
         nextAvailable = (nextAvailable + 1) & INDEX_MASK;
+        requests++;
+        if (observer != null) {
+            tellOfRequest(observer, into);
+        }
         return true;
     }
 
@@ -267,9 +295,30 @@ public final class VirtQueue {
     ///   from the first on
     public void complete(DescriptorChain chain, long written) {
         chain.writable().markDirty(written);
-        if (push(chain.head(), written)) {
+        int head = chain.head();
+        boolean interrupts = push(head, written);
+        if (observer != null) {
+            tellOfCompletion(observer, head, written, interrupts);
+        }
+        if (interrupts) {
             interrupt.pulse();
         }
+    }
+
+    private void tellOfRequest(Consumer<Supplier<String>> to, DescriptorChain chain) {
+        int head = chain.head();
+        long readable = chain.readable().size();
+        long writable = chain.writable().size();
+        to.accept(() ->
+                "%s takes %d: %d bytes to read, %d to write"
+                        .formatted(this, head, readable, writable));
+    }
+
+    private void tellOfCompletion(
+            Consumer<Supplier<String>> to, int head, long written, boolean interrupts) {
+        to.accept(() ->
+                "%s gives back %d: %d bytes written%s"
+                        .formatted(this, head, written, interrupts ? ", interrupt" : ""));
     }
 
     /// @return whether the driver wants to be interrupted

@@ -5,7 +5,7 @@ import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.WakeUp;
 import org.kaval.memory.GuestFault;
@@ -43,9 +43,8 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
     private static final Logger LOG = System.getLogger(VirtioControl.class.getName());
 
     private final VirtioDevice device;
-    private final GuestMemory memory;
     private final Notifications notifications;
-    private final Consumer<Throwable> onBug;
+    private final VirtioHost host;
     private final List<VirtQueue> queues = new ArrayList<>();
     private final List<WakeUp> doorbells = new ArrayList<>();
     private final AtomicInteger status = new AtomicInteger();
@@ -69,24 +68,22 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
     }
 
     /// Takes over `device`.
-    ///
-    /// @param onBug is told of a bug that came out of a thread of the device's
-    VirtioControl(
-            VirtioDevice device,
-            GuestMemory memory,
-            Notifications notifications,
-            Consumer<Throwable> onBug)
+    VirtioControl(VirtioDevice device, VirtioHost host, Notifications notifications)
             throws ErrnoException {
         this.device = device;
-        this.memory = memory;
+        this.host = host;
         this.notifications = notifications;
-        this.onBug = onBug;
         boolean done = false;
         try {
             for (int size : device.queueSizes()) {
                 int index = queues.size();
                 queues.add(
-                        new VirtQueue(memory, index, size, () -> notifications.queueUsed(index)));
+                        new VirtQueue(
+                                host.memory(),
+                                index,
+                                size,
+                                () -> notifications.queueUsed(index),
+                                host.observer()));
                 doorbells.add(WakeUp.create("%s doorbell %d".formatted(device.name(), index)));
             }
             done = true;
@@ -106,9 +103,13 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
         return queues.size();
     }
 
+    List<VirtQueue> queues() {
+        return List.copyOf(queues);
+    }
+
     @Override
     public GuestMemory memory() {
-        return memory;
+        return host.memory();
     }
 
     @Override
@@ -136,6 +137,7 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
     synchronized void setStatus(int value) {
         if (value == 0) {
             reset();
+            observe(() -> "reset");
             return;
         }
         int now = status.get();
@@ -148,6 +150,8 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
             return;
         }
         int all = status.accumulateAndGet(added, (before, bits) -> before | bits);
+        long accepted = driverFeatures;
+        observe(() -> "status 0x%02x, features 0x%x".formatted(all, accepted));
         if ((added & DRIVER_OK) != 0 && (all & NEEDS_RESET) == 0) {
             activate();
         }
@@ -262,6 +266,7 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
         if ((before & NEEDS_RESET) != 0) {
             return;
         }
+        observe(() -> "needs a reset: " + fault.getMessage());
         if (faults.incrementAndGet() <= LOGGED_FAULTS) {
             LOG.log(Level.WARNING, "{0} needs a reset: {1}", device.name(), fault.getMessage());
         }
@@ -271,9 +276,15 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
         }
     }
 
+    private void observe(Supplier<String> text) {
+        if (host.observer() != null) {
+            host.observer().accept(text);
+        }
+    }
+
     @Override
     public void broken(Throwable bug) {
-        onBug.accept(bug);
+        host.onBug().accept(bug);
     }
 
     /// Ends the device. The guest may no longer run.

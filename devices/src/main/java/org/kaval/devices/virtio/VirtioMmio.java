@@ -1,15 +1,13 @@
 package org.kaval.devices.virtio;
 
+import java.util.List;
 import java.util.OptionalLong;
-import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
-import org.kaval.devices.Doorbells;
 import org.kaval.devices.InterruptLine;
 import org.kaval.kvm.KvmVm.Doorbell;
 import org.kaval.linux.ErrnoException;
-import org.kaval.memory.GuestMemory;
 
 /// A virtio device as registers in memory, version 2 (§4.2.2).
 ///
@@ -85,36 +83,35 @@ public final class VirtioMmio implements Device, AutoCloseable {
     private int driverFeaturesSelect;
     private int queueSelect;
 
-    private VirtioMmio(
-            VirtioDevice device, GuestMemory memory, InterruptLine line, Consumer<Throwable> onBug)
+    private VirtioMmio(VirtioDevice device, VirtioHost host, InterruptLine line)
             throws ErrnoException {
         this.line = line;
-        this.control = new VirtioControl(device, memory, new Interrupts(), onBug);
+        this.control = new VirtioControl(device, host, new Interrupts());
     }
 
     /// Makes registers of `device`, which it takes over.
     ///
     /// @param base at which guest-physical address they will be
-    /// @param onBug is told of a bug that came out of a thread of the device's
     public static VirtioMmio create(
-            VirtioDevice device,
-            GuestMemory memory,
-            long base,
-            InterruptLine line,
-            Doorbells doorbells,
-            Consumer<Throwable> onBug)
+            VirtioDevice device, VirtioHost host, long base, InterruptLine line)
             throws ErrnoException {
-        var created = new VirtioMmio(device, memory, line, onBug);
+        var created = new VirtioMmio(device, host, line);
         for (int i = 0; i < created.control.queueCount(); i++) {
-            doorbells.assign(
-                    created.control.doorbell(i).event(),
-                    new Doorbell(
-                            Doorbell.AddressSpace.MMIO,
-                            base + QUEUE_NOTIFY,
-                            Integer.BYTES,
-                            OptionalLong.of(i)));
+            host.doorbells()
+                    .assign(
+                            created.control.doorbell(i).event(),
+                            new Doorbell(
+                                    Doorbell.AddressSpace.MMIO,
+                                    base + QUEUE_NOTIFY,
+                                    Integer.BYTES,
+                                    OptionalLong.of(i)));
         }
         return created;
+    }
+
+    /// The device's queues, in order.
+    public List<VirtQueue> queues() {
+        return control.queues();
     }
 
     VirtioControl control() {

@@ -1,13 +1,12 @@
 package org.kaval.devices.virtio;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.OptionalLong;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
-import org.kaval.devices.Doorbells;
 import org.kaval.devices.LevelLine;
 import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.pci.MsiX;
@@ -16,7 +15,6 @@ import org.kaval.devices.pci.PciFunction;
 import org.kaval.devices.pci.PciIdentity;
 import org.kaval.kvm.KvmVm.Doorbell;
 import org.kaval.linux.ErrnoException;
-import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 
 /// A virtio device as a PCI function, without the legacy interface (§4.1). All of its registers are
@@ -68,20 +66,14 @@ public final class VirtioPci implements AutoCloseable {
     private final CommonConfig common;
     private final MsiX msix;
     private final LevelLine pin;
-    private final Doorbells doorbells;
+    private final VirtioHost host;
     private final int[] queueVectors; // as a driver writes them: any thread may see the old one
     private volatile int configVector = NO_VECTOR;
     private final AtomicInteger isr = new AtomicInteger();
 
-    private VirtioPci(
-            VirtioDevice device,
-            GuestMemory memory,
-            MsiX msix,
-            Doorbells doorbells,
-            Consumer<Throwable> onBug)
-            throws ErrnoException {
+    private VirtioPci(VirtioDevice device, VirtioHost host, MsiX msix) throws ErrnoException {
         this.msix = msix;
-        this.doorbells = doorbells;
+        this.host = host;
         queueVectors = new int[device.queueSizes().size()];
         Arrays.fill(queueVectors, NO_VECTOR);
         function =
@@ -94,7 +86,7 @@ public final class VirtioPci implements AutoCloseable {
                                 VENDOR,
                                 FIRST_DEVICE + device.type()));
         pin = function.interruptPin(1);
-        control = new VirtioControl(device, memory, new Interrupts(), onBug);
+        control = new VirtioControl(device, host, new Interrupts());
         common = new CommonConfig(control, new Vectors());
         var registers = new Registers();
         function.addBar(
@@ -111,14 +103,8 @@ public final class VirtioPci implements AutoCloseable {
     }
 
     /// Makes a function of `device`, which it takes over.
-    ///
-    /// @param onBug is told of a bug that came out of a thread of the device's
     public static VirtioPci create(
-            VirtioDevice device,
-            GuestMemory memory,
-            MessageInterrupts interrupts,
-            Doorbells doorbells,
-            Consumer<Throwable> onBug)
+            VirtioDevice device, VirtioHost host, MessageInterrupts interrupts)
             throws ErrnoException {
         int queues = device.queueSizes().size();
         if (queues > MAX_QUEUES) {
@@ -127,7 +113,7 @@ public final class VirtioPci implements AutoCloseable {
         MsiX msix = MsiX.open(interrupts, device.name(), queues + 1);
         boolean done = false;
         try {
-            var created = new VirtioPci(device, memory, msix, doorbells, onBug);
+            var created = new VirtioPci(device, host, msix);
             done = true;
             return created;
         } finally {
@@ -140,6 +126,11 @@ public final class VirtioPci implements AutoCloseable {
     /// The function, to put it on a bus.
     public PciFunction function() {
         return function;
+    }
+
+    /// The device's queues, in order.
+    public List<VirtQueue> queues() {
+        return control.queues();
     }
 
     VirtioControl control() {
@@ -291,14 +282,14 @@ public final class VirtioPci implements AutoCloseable {
         @Override
         public void placed(GuestRange range) {
             for (int i = 0; i < control.queueCount(); i++) {
-                doorbells.assign(control.doorbell(i).event(), doorbell(range, i));
+                host.doorbells().assign(control.doorbell(i).event(), doorbell(range, i));
             }
         }
 
         @Override
         public void removed(GuestRange range) {
             for (int i = 0; i < control.queueCount(); i++) {
-                doorbells.unassign(control.doorbell(i).event(), doorbell(range, i));
+                host.doorbells().unassign(control.doorbell(i).event(), doorbell(range, i));
             }
         }
 

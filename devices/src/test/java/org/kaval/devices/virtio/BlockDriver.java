@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.kaval.devices.FakeDoorbells;
 import org.kaval.devices.Host;
 import org.kaval.devices.virtio.GuestDriver.Buffer;
 import org.kaval.linux.ErrnoException;
@@ -34,6 +37,7 @@ final class BlockDriver implements AutoCloseable {
     final AtomicInteger configChanges = new AtomicInteger();
     final AtomicInteger interrupts = new AtomicInteger();
     final List<GuestDriver> queues = new ArrayList<>();
+    final Queue<String> observed = new ConcurrentLinkedQueue<>();
     final VirtioBlock disk;
     final VirtioControl control;
 
@@ -42,7 +46,13 @@ final class BlockDriver implements AutoCloseable {
         control =
                 new VirtioControl(
                         disk,
-                        memory,
+                        new VirtioHost(
+                                memory,
+                                new FakeDoorbells(),
+                                bug -> {
+                                    throw new AssertionError(bug);
+                                },
+                                text -> observed.add(text.get())),
                         new VirtioControl.Notifications() {
                             @Override
                             public void queueUsed(int index) {
@@ -56,9 +66,6 @@ final class BlockDriver implements AutoCloseable {
 
                             @Override
                             public void forget() {}
-                        },
-                        bug -> {
-                            throw new AssertionError(bug);
                         });
         for (int i = 0; i < control.queueCount(); i++) {
             queues.add(

@@ -35,7 +35,7 @@ class HostileQueueTest {
     private final GuestMemory memory = GuestDriver.memory(RAM);
     private final GuestDriver driver = new GuestDriver(memory, RINGS, SIZE);
     private final DescriptorChain chain = new DescriptorChain(memory);
-    private final VirtQueue queue = new VirtQueue(memory, 0, SIZE, () -> {});
+    private final VirtQueue queue = new VirtQueue(memory, 0, SIZE, () -> {}, null);
 
     @AfterEach
     void free() {
@@ -145,7 +145,7 @@ class HostileQueueTest {
         var large = GuestDriver.memory(2L << 30); // not touched, so it costs nothing
         try (large) {
             var other = new GuestDriver(large, RINGS, SIZE);
-            var its = new VirtQueue(large, 0, SIZE, () -> {});
+            var its = new VirtQueue(large, 0, SIZE, () -> {}, null);
             other.enable(its);
             its.start(0);
             other.add(

@@ -34,7 +34,7 @@ class VirtQueueTest {
     private final GuestDriver driver = new GuestDriver(memory, RINGS, SIZE);
     private final DescriptorChain chain = new DescriptorChain(memory);
     private int interrupts;
-    private final VirtQueue queue = new VirtQueue(memory, 0, SIZE, () -> interrupts++);
+    private final VirtQueue queue = new VirtQueue(memory, 0, SIZE, () -> interrupts++, null);
 
     @AfterEach
     void free() {
@@ -233,7 +233,7 @@ class VirtQueueTest {
         queue.complete(chain, 0);
         driver.collect();
 
-        var other = new VirtQueue(memory, 0, SIZE, () -> interrupts++);
+        var other = new VirtQueue(memory, 0, SIZE, () -> interrupts++, null);
         other.restore(queue.state());
         other.start(BOTH);
         int head = driver.add(Buffer.toRead(DATA, 4));

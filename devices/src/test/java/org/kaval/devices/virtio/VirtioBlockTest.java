@@ -432,7 +432,7 @@ class VirtioBlockTest {
         open();
         driver.control.setStatus(0);
         GuestDriver its = driver.queues.getFirst();
-        var queue = new VirtQueue(driver.memory, 0, VirtioBlock.QUEUE_SIZE, () -> {});
+        var queue = new VirtQueue(driver.memory, 0, VirtioBlock.QUEUE_SIZE, () -> {}, null);
         its.restart();
         its.enable(queue);
         queue.start(ALL);

@@ -60,6 +60,10 @@ class VirtioFuzzTest {
         memory.close();
     }
 
+    private static VirtioHost host() {
+        return new VirtioHost(memory, new FakeDoorbells(), VirtioFuzzTest::bug);
+    }
+
     private static byte[] bytes(Number... fields) {
         ByteBuffer buffer = ByteBuffer.allocate(64).order(ByteOrder.LITTLE_ENDIAN);
         for (Number field : fields) {
@@ -91,7 +95,7 @@ class VirtioFuzzTest {
     void anyRings(byte[] content) {
         var driver = new GuestDriver(memory, RINGS, SIZE);
         driver.restart();
-        var queue = new VirtQueue(memory, 0, SIZE, () -> {});
+        var queue = new VirtQueue(memory, 0, SIZE, () -> {}, null);
         driver.enable(queue);
         queue.start(FEATURES);
         driver.setAvailableIndex(1);
@@ -221,9 +225,7 @@ class VirtioFuzzTest {
     @FuzzTest(maxDuration = "5m")
     void anyMmioAccess(byte[] script) throws Exception {
         var device = new EchoDevice();
-        try (VirtioMmio mmio =
-                VirtioMmio.create(
-                        device, memory, 0, () -> {}, new FakeDoorbells(), VirtioFuzzTest::bug)) {
+        try (VirtioMmio mmio = VirtioMmio.create(device, host(), 0, () -> {})) {
             play(
                     script,
                     (at, size, value, write) -> {
@@ -270,13 +272,7 @@ class VirtioFuzzTest {
         var mmio = new Bus("mmio");
         var pci = new PciBus(new Bus("port"), List.of(), mmio, List.of(WINDOW), _ -> _ -> {});
         var ecam = new PciEcam(pci);
-        try (VirtioPci function =
-                VirtioPci.create(
-                        device,
-                        memory,
-                        new FakeMessages(),
-                        new FakeDoorbells(),
-                        VirtioFuzzTest::bug)) {
+        try (VirtioPci function = VirtioPci.create(device, host(), new FakeMessages())) {
             pci.add(function.function());
             play(
                     script,

@@ -23,11 +23,9 @@ class VirtioMmioTest extends TransportTest {
         mmio =
                 VirtioMmio.create(
                         device,
-                        memory,
+                        new VirtioHost(memory, doorbells, bug -> device.events.add(bug.toString())),
                         BASE,
-                        pulses::incrementAndGet,
-                        doorbells,
-                        bug -> device.events.add(bug.toString()));
+                        pulses::incrementAndGet);
     }
 
     private int read(int offset) {

@@ -44,10 +44,8 @@ class VirtioPciTest extends TransportTest {
         function =
                 VirtioPci.create(
                         device,
-                        memory,
-                        messages,
-                        doorbells,
-                        bug -> device.events.add(bug.toString()));
+                        new VirtioHost(memory, doorbells, bug -> device.events.add(bug.toString())),
+                        messages);
         pci.add(0, 0, function.function());
         ecam.write(4, 2, 2); // memory space
     }

@@ -16,23 +16,33 @@ import org.kaval.vcpu.Vcpu;
 public final class FlightEvents implements FlightRecorderListener, AutoCloseable {
     private final Supplier<List<Vcpu>> vcpus;
     private final Supplier<Map<Integer, Long>> interrupts;
+    private final Supplier<Map<String, Long>> queues;
     private final Runnable exitsHook = this::emitExits;
     private final Runnable interruptsHook = this::emitInterrupts;
+    private final Runnable queuesHook = this::emitQueues;
     private final Map<Vcpu, Map<String, Long>> lastExits = new HashMap<>(); // guarded by this
     private final Map<Integer, Long> lastInterrupts = new HashMap<>(); // guarded by this
+    private final Map<String, Long> lastQueues = new HashMap<>(); // guarded by this
     private volatile boolean recorded;
     private volatile boolean closed;
 
-    private FlightEvents(Supplier<List<Vcpu>> vcpus, Supplier<Map<Integer, Long>> interrupts) {
+    private FlightEvents(
+            Supplier<List<Vcpu>> vcpus,
+            Supplier<Map<Integer, Long>> interrupts,
+            Supplier<Map<String, Long>> queues) {
         this.vcpus = vcpus;
         this.interrupts = interrupts;
+        this.queues = queues;
     }
 
     /// @param vcpus the machine's
     /// @param interrupts how often each line was pulled so far
+    /// @param queues how many requests each queue has had so far
     public static FlightEvents of(
-            Supplier<List<Vcpu>> vcpus, Supplier<Map<Integer, Long>> interrupts) {
-        var events = new FlightEvents(vcpus, interrupts);
+            Supplier<List<Vcpu>> vcpus,
+            Supplier<Map<Integer, Long>> interrupts,
+            Supplier<Map<String, Long>> queues) {
+        var events = new FlightEvents(vcpus, interrupts, queues);
         FlightRecorder.addListener(events);
         return events;
     }
@@ -41,6 +51,7 @@ public final class FlightEvents implements FlightRecorderListener, AutoCloseable
     public void recorderInitialized(FlightRecorder recorder) {
         FlightRecorder.addPeriodicEvent(ExitsEvent.class, exitsHook);
         FlightRecorder.addPeriodicEvent(InterruptsEvent.class, interruptsHook);
+        FlightRecorder.addPeriodicEvent(QueuesEvent.class, queuesHook);
         recorded = true;
         if (closed) {
             removeHooks(); // it was while we were adding them
@@ -62,6 +73,7 @@ public final class FlightEvents implements FlightRecorderListener, AutoCloseable
         if (recorded) {
             emitExits();
             emitInterrupts();
+            emitQueues();
             removeHooks();
         }
     }
@@ -69,6 +81,7 @@ public final class FlightEvents implements FlightRecorderListener, AutoCloseable
     private void removeHooks() {
         FlightRecorder.removePeriodicEvent(exitsHook);
         FlightRecorder.removePeriodicEvent(interruptsHook);
+        FlightRecorder.removePeriodicEvent(queuesHook);
     }
 
     private void emitExits() {
@@ -80,8 +93,13 @@ public final class FlightEvents implements FlightRecorderListener, AutoCloseable
     }
 
     private void emitInterrupts() {
-        since(interrupts.get())
+        since(lastInterrupts, interrupts.get())
                 .forEach((line, count) -> new InterruptsEvent(bootVcpu(), line, count).commit());
+    }
+
+    private void emitQueues() {
+        since(lastQueues, queues.get())
+                .forEach((queue, count) -> new QueuesEvent(bootVcpu(), queue, count).commit());
     }
 
     private synchronized Map<String, Long> exitsSince(Vcpu vcpu) {
@@ -89,8 +107,8 @@ public final class FlightEvents implements FlightRecorderListener, AutoCloseable
         return difference(last, vcpu.statistics().counts());
     }
 
-    private synchronized Map<Integer, Long> since(Map<Integer, Long> now) {
-        return difference(lastInterrupts, now);
+    private synchronized <K> Map<K, Long> since(Map<K, Long> last, Map<K, Long> now) {
+        return difference(last, now);
     }
 
     /// What has been added, which is in `last` then, too.

@@ -47,7 +47,7 @@ public final class Trace implements AutoCloseable {
 
     private record Entry(long nanos, String thread, TraceKind kind, Supplier<String> text) {
         String line() {
-            return "%12.6f %-12s %-5s %s%n"
+            return "%12.6f %-12s %-6s %s%n"
                     .formatted(nanos / NANOS_PER_SECOND, thread, kind, text.get());
         }
     }

@@ -11,7 +11,9 @@ public enum TraceKind {
     /// Accesses to guest-physical addresses that are not RAM.
     MMIO,
     /// Accesses to PCI configuration space, with function and register.
-    PCI;
+    PCI,
+    /// What virtio drivers and devices do: negotiation, each request taken and given back.
+    VIRTIO;
 
     /// As it is written on a command line.
     @Override

@@ -43,7 +43,7 @@ class TraceTest {
 
         assertEquals(1, lines().size());
         String line = lines().getFirst();
-        assertTrue(line.matches(" +\\d+\\.\\d{6} vcpu-3       pio   read  0x60"), line);
+        assertTrue(line.matches(" +\\d+\\.\\d{6} vcpu-3       pio    read  0x60"), line);
     }
 
     @Test
