@@ -22,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.ci.Processes.Result;
+import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsKvm;
 
@@ -114,7 +115,7 @@ class RunCommandTest {
 
     @Test
     void pasteLosesNothing() throws Exception {
-        String pasted = "0123456789abcdef".repeat(2048); // 32 KiB at full speed
+        String pasted = "0123456789abcdef".repeat(Effort.times(2048)); // 32 KiB at full speed
         try (var pty = new Pty();
                 RunningCommand kaval = start(pty.terminal(), Payloads.echo())) {
             kaval.awaitOutput(">");

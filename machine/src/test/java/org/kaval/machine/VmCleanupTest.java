@@ -25,6 +25,7 @@ import org.kaval.machine.boot.FlatPayload.Mode;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestRange;
+import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsKvm;
 
 /// That machines take nothing with them, and many live beside each other.
@@ -112,7 +113,7 @@ class VmCleanupTest {
     @Test
     void threadsHaveEndedWhenCloseReturns() throws Exception {
         var left = new ArrayList<String>();
-        for (int i = 0; i < 100; i++) {
+        for (int i = 0; i < Effort.times(100); i++) {
             try (Vm vm = builder(Guests.exits(1)).cpus(2).build()) {
                 vm.start();
                 vm.awaitExit(Host.LIMIT);
@@ -272,8 +273,8 @@ class VmCleanupTest {
     }
 
     @Test
-    void twoHundredMachinesInARowLeaveNothing() throws Exception {
-        for (int i = 0; i < 200; i++) {
+    void manyMachinesInARowLeaveNothing() throws Exception {
+        for (int i = 0; i < Effort.times(200); i++) {
             try (Vm vm = builder(Guests.exits(i)).build()) {
                 vm.start();
                 assertEquals(new VmOutcome.DebugExit(i), vm.awaitExit(Host.LIMIT));

@@ -72,6 +72,7 @@ final class WorkerSetup {
                 "sh",
                 java,
                 "-XX:TieredStopAtLevel=1",
+                "-XX:CompileThresholdScaling=5", // to compile is slow where code is emulated
                 "-XX:+UseSerialGC",
                 "-XX:-UsePerfData",
                 "-XX:+ExitOnOutOfMemoryError",
