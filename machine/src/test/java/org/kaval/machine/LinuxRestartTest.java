@@ -14,12 +14,15 @@ import org.kaval.guests.DebianKernel;
 import org.kaval.guests.DebianPackages;
 import org.kaval.guests.Initramfs;
 import org.kaval.machine.boot.KernelBoot;
+import org.kaval.testing.AlsoOnVtX;
 import org.kaval.testing.FileMaker;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
-/// Debian's unmodified cloud kernel boots to its init and asks for a restart.
+/// Debian's unmodified cloud kernel boots to its init and asks for a restart, on VT-x too: with no
+/// files but its own, so that it is small enough for there.
 @NeedsHardwareVirtualization
+@AlsoOnVtX
 @NeedsFiles(value = LinuxRestartTest.FOLDER, madeBy = LinuxRestartTest.Guest.class)
 class LinuxRestartTest {
     static final String FOLDER = "target/guests/restart";

@@ -31,7 +31,7 @@ final class BochsImage {
 
     /// The worker's, and what tests ask the JVM about itself with.
     private static final List<String> JAVA_MODULES =
-            List.of("java.base", "java.logging", "java.management", "jdk.unsupported");
+            List.of("java.base", "java.logging", "java.management", "jdk.jfr", "jdk.unsupported");
 
     /// A kernel that panics restarts by a triple fault, which ends Bochs.
     private static final String COMMAND_LINE =
@@ -45,8 +45,8 @@ final class BochsImage {
             mount -t devtmpfs dev /dev
             mkdir -p /dev/shm
             mount -t tmpfs tmpfs /dev/shm
-            mount -t tmpfs tmpfs /tmp
-            mount -t tmpfs tmpfs /run
+            mkdir -p -m 1777 /tmp # not mounted on: tests may have been built there
+            mkdir -p /run
             ln -s /proc/self/fd /dev/fd
             . /lib/modules/insert
             echo 1 >/proc/sys/vm/overcommit_memory
