@@ -31,12 +31,12 @@ final class BochsWorker implements TestWorker {
         this.order = order;
     }
 
-    /// Each worker has a Bochs of its own.
+    /// Each worker has a Bochs of its own, which has ended when its tests have.
     static final class Source implements Workers {
         private @Nullable BochsWorker last;
 
         @Override
-        public TestWorker start(Order order) {
+        public TestWorker get(Order order) {
             close();
             var worker = new BochsWorker(order);
             last = worker;
@@ -103,7 +103,7 @@ final class BochsWorker implements TestWorker {
         Thread.ofPlatform().daemon().name("bochs-output").start(() -> pass(started, sink));
     }
 
-    private BochsHost.Settings settings() {
+    private BochsHost.Settings settings() throws IOException {
         var files = new LinkedHashMap<String, Path>(WorkerSetup.files());
         for (String entry : WorkerSetup.testClassPath()) {
             files.put(entry, Path.of(entry));
@@ -115,7 +115,7 @@ final class BochsWorker implements TestWorker {
                 .withJava()
                 .withFiles(files)
                 .withTimeLimit(LIMIT)
-                .withConsole(order.console());
+                .withConsole(order.openConsole());
     }
 
     private static void pass(BochsHost host, WorkerEvents events) {

@@ -1,6 +1,10 @@
 package org.kaval.testing;
 
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import org.junit.jupiter.api.extension.BeforeAllCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.platform.commons.support.ReflectionSupport;
@@ -22,6 +26,26 @@ public final class FilesExtension implements BeforeAllCallback {
         NeedsFiles needs = testClass.getAnnotation(NeedsFiles.class);
         if (needs != null) {
             ReflectionSupport.newInstance(needs.madeBy()).make(module());
+        }
+    }
+
+    /// Keeps other JVMs from making files of the module meanwhile, until it is closed.
+    static FileChannel lock() throws IOException {
+        Path target = Files.createDirectories(module().resolve("target"));
+        FileChannel file =
+                FileChannel.open(
+                        target.resolve("test-files.lock"),
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.WRITE);
+        boolean locked = false;
+        try {
+            file.lock();
+            locked = true;
+            return file;
+        } finally {
+            if (!locked) {
+                file.close();
+            }
         }
     }
 

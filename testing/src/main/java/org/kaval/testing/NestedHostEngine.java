@@ -15,9 +15,19 @@ import org.kaval.testing.worker.Worker;
 /// Runs tests that need KVM in a nested host. Found by JUnit as a service.
 ///
 /// Discovery is Jupiter's own, of which the tests stay that {@link Place} sends away; so are the
-/// names. Running them is a {@link NestedRun}; there is one nested host for all tests of one run.
+/// names. Running them is a {@link NestedRun}; there is one nested host for all tests of this JVM.
 public final class NestedHostEngine implements TestEngine {
     static final String ID = "kaval-nested-host";
+
+    /// The nested host that this JVM has from its first test on, to its end: Surefire runs classes
+    /// one by one when it has several JVMs for them.
+    private static final class Kept {
+        static final Workers WORKERS = new NestedWorker.Source();
+
+        static {
+            Runtime.getRuntime().addShutdownHook(new Thread(WORKERS::close));
+        }
+    }
 
     /// For JUnit.
     public NestedHostEngine() {}
@@ -54,10 +64,13 @@ public final class NestedHostEngine implements TestEngine {
         listener.executionStarted(root);
         if (!root.getChildren().isEmpty()) {
             String asked = request.getConfigurationParameters().get(Place.PROPERTY).orElse("");
-            Workers workers =
-                    asked.equals(Place.VTX) ? new BochsWorker.Source() : new NestedWorker.Source();
-            try (var run = new NestedRun(request, workers)) {
-                run.run(new ArrayList<>(root.getChildren()));
+            List<TestDescriptor> testClasses = new ArrayList<>(root.getChildren());
+            if (asked.equals(Place.VTX)) {
+                try (var workers = new BochsWorker.Source()) {
+                    new NestedRun(request, workers).run(testClasses);
+                }
+            } else {
+                new NestedRun(request, Kept.WORKERS).run(testClasses);
             }
         }
         listener.executionFinished(root, TestExecutionResult.successful());

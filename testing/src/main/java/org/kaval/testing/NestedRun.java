@@ -1,11 +1,10 @@
 package org.kaval.testing;
 
-import java.io.FileOutputStream;
 import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -22,15 +21,12 @@ import org.kaval.testing.TestWorker.Event;
 /// Runs test classes in a nested host, whatever befalls it: when its worker ends, or the whole
 /// nested host, the test that was running has failed with the reason, and the others run in a new
 /// one. For one thread.
-final class NestedRun implements AutoCloseable {
+final class NestedRun {
     /// How long a worker may tell nothing. JUnit's own time limits are shorter; this one is for a
     /// JVM that does not come to apply them.
     private static final String SILENCE = "kaval.nested-host.silence";
 
     private static final String DEFAULT_SILENCE = "PT15M";
-
-    /// A file that gets what the nested host's console prints, if set.
-    private static final String CONSOLE = "kaval.nested-host.console";
 
     private final ExecutionRequest request;
     private final Map<String, String> parameters;
@@ -39,7 +35,7 @@ final class NestedRun implements AutoCloseable {
     private @Nullable TestWorker worker;
     private @Nullable String hopeless; // why no nested host can be had
 
-    /// @param workers where they come from; closed with this run
+    /// @param workers where they come from
     NestedRun(ExecutionRequest request, Workers workers) {
         this.request = request;
         this.workers = workers;
@@ -48,7 +44,8 @@ final class NestedRun implements AutoCloseable {
         for (String name : all.keySet()) {
             all.get(name).ifPresent(value -> map.put(name, value));
         }
-        all.get(CONSOLE).ifPresent(value -> map.put(CONSOLE, value));
+        // those of the system are not among the names
+        all.get(Workers.Order.CONSOLE).ifPresent(value -> map.put(Workers.Order.CONSOLE, value));
         this.parameters = map;
         this.silence = Duration.parse(all.get(SILENCE).orElse(DEFAULT_SILENCE));
     }
@@ -116,31 +113,39 @@ final class NestedRun implements AutoCloseable {
     private TestWorker worker() throws IOException, InterruptedException {
         TestWorker current = worker;
         if (current == null || !current.isAlive()) {
-            String console = parameters.get(CONSOLE);
-            current =
-                    workers.start(
-                            new Workers.Order(
-                                    parameters,
-                                    files(request.getRootTestDescriptor()),
-                                    console == null ? null : new FileOutputStream(console, true)));
+            List<Class<?>> owners = ownersOfFiles(request.getRootTestDescriptor());
+            if (owners.isEmpty()) {
+                current = workers.get(new Workers.Order(parameters, List.of()));
+            } else {
+                // other JVMs may be about to make them anew
+                try (FileChannel _ = FilesExtension.lock()) {
+                    current = workers.get(new Workers.Order(parameters, files(owners)));
+                }
+            }
             worker = current;
         }
         return current;
     }
 
-    /// What the tests say they need beside their class path.
-    private static List<Path> files(TestDescriptor root) throws IOException {
-        Path folder = FilesExtension.module();
-        var files = new LinkedHashSet<Path>();
-        var owners = new HashSet<Class<?>>();
+    /// The classes that need something beside their class path.
+    private static List<Class<?>> ownersOfFiles(TestDescriptor root) {
+        var owners = new LinkedHashSet<Class<?>>();
         for (TestDescriptor test : root.getDescendants()) {
             Class<?> owner = classOf(test.getSource().orElse(null));
-            NeedsFiles needs = owner == null ? null : owner.getAnnotation(NeedsFiles.class);
-            if (owner != null && needs != null && owners.add(owner)) {
-                make(owner);
-                for (String file : needs.value()) {
-                    files.add(folder.resolve(file).toAbsolutePath().normalize());
-                }
+            if (owner != null && owner.isAnnotationPresent(NeedsFiles.class)) {
+                owners.add(owner);
+            }
+        }
+        return List.copyOf(owners);
+    }
+
+    private static List<Path> files(List<Class<?>> owners) throws IOException {
+        Path folder = FilesExtension.module();
+        var files = new LinkedHashSet<Path>();
+        for (Class<?> owner : owners) {
+            make(owner);
+            for (String file : owner.getAnnotation(NeedsFiles.class).value()) {
+                files.add(folder.resolve(file).toAbsolutePath().normalize());
             }
         }
         return List.copyOf(files);
@@ -162,10 +167,5 @@ final class NestedRun implements AutoCloseable {
             case MethodSource method -> method.getJavaClass();
             case null, default -> null;
         };
-    }
-
-    @Override
-    public void close() {
-        workers.close();
     }
 }

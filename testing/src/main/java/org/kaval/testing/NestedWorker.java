@@ -6,7 +6,11 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.kaval.nested.NestedHost;
 import org.kaval.nested.NestedProcess;
@@ -21,33 +25,53 @@ final class NestedWorker implements TestWorker {
     private final NestedProcess process;
     private final WorkerEvents events = new WorkerEvents();
     private final ByteArrayOutputStream errors = new ByteArrayOutputStream(); // guarded by itself
+    private volatile boolean ended;
 
     private NestedWorker(NestedHost host) throws IOException {
         this.host = host;
         this.process = host.exec(command(), events.frames(), new Errors());
         var _ =
                 process.status()
-                        .whenComplete((status, failure) ->
-                                events.add(new Event.Ended(end(status, failure))));
+                        .whenComplete((status, failure) -> {
+                            ended = true;
+                            events.add(new Event.Ended(end(status, failure)));
+                        });
     }
 
     /// One nested host, which ends with its worker: restored anew it has a warm one, and a new one
     /// in the same would be cold.
     static final class Source implements Workers {
+        private final Set<Path> copied = new HashSet<>();
         private @Nullable NestedHost host;
+        private @Nullable NestedWorker worker;
+        private Map<String, String> parameters = Map.of();
 
         @Override
-        public TestWorker start(Order order) throws IOException, InterruptedException {
-            close();
-            NestedHost current = boot(order);
-            host = current;
-            current.copyIn(order.files());
-            current.copyIn(WorkerSetup.testClassPath().stream().map(Path::of).toList());
-            var worker = new NestedWorker(current);
-            for (byte[] request : WorkerSetup.requests(order.parameters())) {
-                worker.send(request);
+        public TestWorker get(Order order) throws IOException, InterruptedException {
+            NestedWorker current = worker;
+            if (current == null || !current.isAlive() || !parameters.equals(order.parameters())) {
+                current = start(order);
             }
-            return worker;
+            var missing = new ArrayList<>(order.files());
+            missing.removeAll(copied);
+            current.host.copyIn(missing);
+            copied.addAll(missing);
+            return current;
+        }
+
+        private NestedWorker start(Order order) throws IOException, InterruptedException {
+            close();
+            copied.clear();
+            NestedHost booted = boot(order);
+            host = booted;
+            booted.copyIn(WorkerSetup.testClassPath().stream().map(Path::of).toList());
+            var started = new NestedWorker(booted);
+            for (byte[] request : WorkerSetup.requests(order.parameters())) {
+                started.send(request);
+            }
+            worker = started;
+            parameters = order.parameters();
+            return started;
         }
 
         private static NestedHost boot(Order order) throws IOException, InterruptedException {
@@ -56,7 +80,7 @@ final class NestedWorker implements TestWorker {
                         new NestedHost.Settings()
                                 .withFiles(WorkerSetup.files())
                                 .withPrestarted(command())
-                                .withConsole(order.console()));
+                                .withConsole(order.openConsole()));
             } catch (IOException e) {
                 throw new UnobtainableException(e);
             }
@@ -64,6 +88,7 @@ final class NestedWorker implements TestWorker {
 
         @Override
         public void close() {
+            worker = null;
             NestedHost current = host;
             if (current != null) {
                 current.close();
@@ -87,7 +112,7 @@ final class NestedWorker implements TestWorker {
 
     @Override
     public boolean isAlive() {
-        return host.isAlive();
+        return !ended && host.isAlive();
     }
 
     @Override

@@ -1,5 +1,6 @@
 package org.kaval.testing;
 
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Path;
@@ -9,10 +10,11 @@ import org.jspecify.annotations.Nullable;
 
 /// Where workers come from: a kind of nested host. For one thread.
 interface Workers extends AutoCloseable {
-    /// Starts one; there is one at a time.
+    /// The one there is, if it lives and was ordered with the same parameters, or a new one. There
+    /// is one at a time.
     ///
     /// @throws UnobtainableException if there can be none
-    TestWorker start(Order order) throws IOException, InterruptedException;
+    TestWorker get(Order order) throws IOException, InterruptedException;
 
     @Override
     void close();
@@ -21,11 +23,19 @@ interface Workers extends AutoCloseable {
     ///
     /// @param parameters JUnit's configuration parameters
     /// @param files beside the class path, at the same paths as here
-    /// @param console gets what the nested host's console prints, if not null
-    record Order(Map<String, String> parameters, List<Path> files, @Nullable OutputStream console) {
+    record Order(Map<String, String> parameters, List<Path> files) {
+        /// JUnit's parameter with a file that gets what the nested host's console prints, if set.
+        static final String CONSOLE = "kaval.nested-host.console";
+
         public Order {
             parameters = Map.copyOf(parameters);
             files = List.copyOf(files);
+        }
+
+        /// Opens what gets the console's output; null if nothing does.
+        @Nullable OutputStream openConsole() throws IOException {
+            String file = parameters.get(CONSOLE);
+            return file == null ? null : new FileOutputStream(file, true);
         }
     }
 
