@@ -91,6 +91,9 @@ final class BlockRequests implements QueueThreads.Handler {
     private int perform(int type, long sector, long data, DescriptorChain request)
             throws IOException {
         GuestBuffers in = request.readable();
+        if (isWrongWayRound(type, request)) {
+            return S_IOERR; // and not the success of having done nothing
+        }
         return switch (type) {
             case T_IN -> read(sector, data, request.writable());
             case T_OUT -> write(sector, data, in);
@@ -98,6 +101,15 @@ final class BlockRequests implements QueueThreads.Handler {
             case T_GET_ID -> identify(request.writable());
             case T_DISCARD, T_WRITE_ZEROES -> clear(type, data, in);
             default -> S_UNSUPP;
+        };
+    }
+
+    /// Whether there is data where the other way's would be (§2.7.4.2).
+    private static boolean isWrongWayRound(int type, DescriptorChain request) {
+        return switch (type) {
+            case T_IN -> request.readable().size() > HEADER;
+            case T_OUT, T_DISCARD, T_WRITE_ZEROES -> request.writable().size() > 1;
+            default -> false;
         };
     }
 

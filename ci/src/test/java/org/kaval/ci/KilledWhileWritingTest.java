@@ -1,0 +1,122 @@
+package org.kaval.ci;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.CheckResult;
+import org.kaval.devices.block.ImageFormat;
+import org.kaval.devices.block.ImageOptions;
+import org.kaval.devices.block.Images;
+import org.kaval.devices.block.Progress;
+import org.kaval.devices.block.Qcow2Check;
+import org.kaval.devices.block.Qcow2Format;
+import org.kaval.linux.IoVector;
+import org.kaval.testing.Effort;
+import org.kaval.testing.NeedsFiles;
+import org.kaval.testing.NeedsKvm;
+
+/// What a guest has flushed is in its image after `kill -9`, at whatever moment, and the image is
+/// sound.
+@NeedsKvm
+@NeedsFiles(
+        value = {"../cli/target/kaval", CompiledPayloads.FOLDER},
+        madeBy = CompiledPayloads.class)
+class KilledWhileWritingTest {
+    private static final int TIMES = Effort.times(100);
+    private static final int BLOCK = 4096;
+    private static final int BLOCKS = 16 << 10;
+    private static final int STRIDE = 7919; // the guest's
+    private static final int MAX_LINES = 20;
+    private static final int MAX_MORE_MILLIS = 10;
+    private static final int KILLED = 128 + 9;
+    private static final Path QEMU_IMG = Path.of("/usr/bin/qemu-img"); // not in the nested host
+
+    @TempDir private Path directory;
+
+    private final Random random = new Random(1);
+
+    @Test
+    void whatWasFlushedIsThere() throws Exception {
+        long most = 0;
+        for (int i = 0; i < TIMES; i++) {
+            Path image = directory.resolve("image.qcow2");
+            Qcow2Format format = Qcow2Format.of((long) BLOCKS * BLOCK);
+            Images.create(image, i % 2 == 0 ? format : overBacking(format));
+
+            long flushed = killWhileItWrites(image);
+
+            assertSound(image);
+            assertHolds(image, flushed);
+            most = Math.max(most, flushed);
+            Files.delete(image);
+        }
+        assertTrue(most > 4, "no guest came far");
+    }
+
+    /// Each write to it copies a cluster.
+    private Qcow2Format overBacking(Qcow2Format format) throws IOException {
+        Path backing = directory.resolve("backing");
+        if (!Files.exists(backing)) {
+            byte[] content = new byte[BLOCKS * BLOCK];
+            random.nextBytes(content);
+            Files.write(backing, content);
+        }
+        return format.over(backing.toString(), ImageFormat.RAW);
+    }
+
+    /// @return how many blocks are safe, as the guest has said
+    private long killWhileItWrites(Path image) throws Exception {
+        try (RunningCommand kaval =
+                RunningCommand.start(
+                        new File("/dev/null"),
+                        "run",
+                        "--payload",
+                        CompiledPayloads.file("flushes").toString(),
+                        "--memory",
+                        "64M",
+                        "--mmio",
+                        "--disk",
+                        image.toString())) {
+            kaval.awaitOutput("\n", 1 + random.nextInt(MAX_LINES));
+            Thread.sleep(random.nextInt(MAX_MORE_MILLIS), random.nextInt(1_000_000));
+            kaval.signal("KILL");
+            assertEquals(KILLED, kaval.awaitExit(), kaval.error());
+            String lines = kaval.output().substring(0, kaval.output().lastIndexOf('\n'));
+            return Long.parseLong(lines.substring(lines.lastIndexOf('\n') + 1), 16);
+        }
+    }
+
+    /// Clusters that are counted and not used are allowed: they were to be used next.
+    private static void assertSound(Path image) throws Exception {
+        CheckResult result = Qcow2Check.check(image, Qcow2Check.Repair.NOTHING, Progress.NONE);
+        assertEquals(0, result.corruptions(), result.problems()::toString);
+        if (Files.isExecutable(QEMU_IMG)) {
+            Processes.Result theirs =
+                    Processes.run(QEMU_IMG.toString(), "check", "-q", image.toString());
+            assertTrue(theirs.status() == 0 || theirs.status() == 3, theirs.err() + theirs.out());
+        }
+    }
+
+    private static void assertHolds(Path image, long blocks) throws IOException {
+        try (BlockImage content = Images.open(image, ImageFormat.QCOW2, ImageOptions.READ_ONLY);
+                Arena arena = Arena.ofConfined()) {
+            MemorySegment block = arena.allocate(BLOCK);
+            for (long i = 0; i < blocks; i++) {
+                content.read(i * STRIDE % BLOCKS * BLOCK, IoVector.of(block));
+                assertEquals(i + 1, block.get(ValueLayout.JAVA_LONG, 0));
+                assertEquals(i + 1, block.get(ValueLayout.JAVA_LONG, BLOCK - Long.BYTES));
+            }
+        }
+    }
+}
