@@ -9,8 +9,6 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -33,10 +31,7 @@ class DiskOptionTest {
     }
 
     private RunningCommand start(byte[] code, String... options) throws IOException {
-        Path payload = Files.write(directory.resolve("payload"), code);
-        var arguments = new ArrayList<>(List.of("run", "--payload", payload.toString()));
-        arguments.addAll(List.of(options));
-        return RunningCommand.start(NOTHING, arguments.toArray(String[]::new));
+        return RunningCommand.startPayload(NOTHING, directory, code, options);
     }
 
     private void assertRefused(String line, String... options) throws Exception {
@@ -56,7 +51,7 @@ class DiskOptionTest {
     @Test
     void fileThatIsNotThere() throws Exception {
         Path missing = directory.resolve("missing");
-        assertRefused("disk0: %s: no such file".formatted(missing), "--disk", missing.toString());
+        assertRefused("%s: no such file".formatted(missing), "--disk", missing.toString());
     }
 
     @Test

@@ -15,7 +15,6 @@ import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -47,10 +46,7 @@ class RunCommandTest {
     @TempDir Path directory;
 
     private RunningCommand start(File input, byte[] code, String... options) throws IOException {
-        Path payload = Files.write(directory.resolve("payload"), code);
-        var arguments = new ArrayList<>(List.of("run", "--payload", payload.toString()));
-        arguments.addAll(List.of(options));
-        return RunningCommand.start(input, arguments.toArray(String[]::new));
+        return RunningCommand.startPayload(input, directory, code, options);
     }
 
     @Test

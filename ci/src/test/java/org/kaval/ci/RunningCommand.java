@@ -5,6 +5,8 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -30,6 +32,17 @@ final class RunningCommand implements AutoCloseable {
         var command = new ArrayList<>(List.of(Image.kaval()));
         command.addAll(List.of(arguments));
         return start(input, command);
+    }
+
+    /// Starts `kaval run` with a payload.
+    ///
+    /// @param directory takes the payload's file
+    static RunningCommand startPayload(File input, Path directory, byte[] code, String... options)
+            throws IOException {
+        Path payload = Files.write(directory.resolve("payload"), code);
+        var arguments = new ArrayList<>(List.of("run", "--payload", payload.toString()));
+        arguments.addAll(List.of(options));
+        return start(input, arguments.toArray(String[]::new));
     }
 
     /// Starts a program that ends as `kaval`.

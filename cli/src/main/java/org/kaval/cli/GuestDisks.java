@@ -55,9 +55,6 @@ final class GuestDisks implements AutoCloseable {
     }
 
     private static BlockImage openImage(DiskSpec spec, boolean overlay) throws IOException {
-        if (!Files.exists(spec.path())) { // the user's fault, not the host's
-            throw new ConfigException(spec.name(), spec.path() + ": no such file");
-        }
         if (!overlay) {
             return Images.open(spec.path(), spec.formatOrByName(), spec.image());
         }

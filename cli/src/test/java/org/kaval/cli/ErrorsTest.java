@@ -31,6 +31,12 @@ class ErrorsTest {
                         new ErrnoException("KVM_CREATE_VM", "/dev/kvm", Errno.EBUSY),
                         3,
                         "KVM_CREATE_VM on /dev/kvm: EBUSY"),
+                Arguments.of(
+                        new ErrnoException("openat", "/x", Errno.ENOENT), 2, "/x: no such file"),
+                Arguments.of(
+                        new ErrnoException("openat", "/x", Errno.EACCES),
+                        3,
+                        "openat on /x: EACCES"),
                 Arguments.of(new IOException("bad file"), 2, "bad file"),
                 Arguments.of(new NoSuchFileException("/x"), 2, "/x: no such file"),
                 Arguments.of(new GuestFault("no RAM at 0x0+0x1"), 2, "no RAM at 0x0+0x1"));
