@@ -134,10 +134,14 @@ final class BochsImage {
     private static void addJava(Map<String, Path> files, ArtifactCache cache)
             throws IOException, InterruptedException {
         Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();
+        MessageDigest key = NestedImage.sha256();
+        for (String part : List.of(NestedImage.javaKey(javaHome), JAVA_MODULES.toString())) {
+            key.update((part + "\0").getBytes(StandardCharsets.UTF_8));
+        }
         Path java =
                 cache.directory(
                                 "bochs-java",
-                                NestedImage.javaKey(javaHome),
+                                NestedImage.hex(key),
                                 folder -> JavaRuntime.link(folder.resolve("java"), JAVA_MODULES))
                         .resolve("java");
         files.put(BochsHost.JAVA_HOME, java);
