@@ -10,8 +10,8 @@ import org.kaval.testing.FileMaker;
 
 /// Compiles `src/test/guest/*.c`: flat 64-bit code for `kaval run --payload`, too long to be
 /// written in machine code.
-final class CompiledPayloads implements FileMaker {
-    static final String FOLDER = "target/guests/payloads";
+public final class CompiledPayloads implements FileMaker {
+    public static final String FOLDER = "target/guests/payloads";
 
     private static final String SOURCES = "src/test/guest";
 
@@ -34,8 +34,11 @@ final class CompiledPayloads implements FileMaker {
                     "-nostdlib",
                     "-Wl,--build-id=none,--fatal-warnings,--oformat=binary,-Ttext=0x100000,-estart");
 
+    /// For {@link org.kaval.testing.NeedsFiles}.
+    public CompiledPayloads() {}
+
     /// The payload that `name.c` is compiled to.
-    static Path file(String name) {
+    public static Path file(String name) {
         return Path.of(System.getProperty("basedir", ""), FOLDER, name).toAbsolutePath();
     }
 
