@@ -62,7 +62,13 @@ final class HaltWatch {
             Thread.currentThread().interrupt();
             return;
         } catch (IOException e) {
-            LOG.log(Level.WARNING, "cannot see whether the guest has halted: {0}", e.getMessage());
+            // a vCPU that has ended meanwhile has no such file any more
+            if (vcpus.get().stream().allMatch(vcpu -> vcpu.thread().isAlive())) {
+                LOG.log(
+                        Level.WARNING,
+                        "cannot see whether the guest has halted: {0}",
+                        e.getMessage());
+            }
             return;
         }
         await();
