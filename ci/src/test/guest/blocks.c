@@ -6,44 +6,27 @@
 // and third begin and the last has ended, and then the median and the 99th percentile of the first
 // one's, in cycles of the TSC.
 
+#define QUEUE_SIZE 128
 #include "virtio-blk.h"
 
 enum {
-    RING = 128,
     DEPTH = 32,
     LARGE = 1 << 20,
     LARGE_DEPTH = 8,
     SINGLE_COUNT = 20000,
     MANY_COUNT = 200000,
     LARGE_COUNT = 4000,
-    FEATURE_EVENT_IDX = 1 << 29,
     MAGIC = 0x74726976,
-    KAVAL_REGISTERS = 0xf0000000,
     MICROVM_REGISTERS = 0xfeb00000,
     MICROVM_STRIDE = 0x200,
     MICROVM_DEVICES = 24,
 };
-
-static struct descriptor *const chains = (void *) 0x300000;
-
-static volatile struct {
-    u16 flags, index, ring[RING], used_event;
-} *const avail = (void *) 0x301000;
-
-static volatile struct {
-    u16 flags, index;
-    struct {
-        u32 id, length;
-    } ring[RING];
-    u16 avail_event;
-} *const uses = (void *) 0x302000;
 
 static struct header *const headers = (void *) 0x303000;
 static volatile u8 *const statuses = (void *) 0x304000;
 static u32 *const cycles = (void *) 0x400000;
 static const u64 DATA = 0x1000000;
 
-static volatile u32 *registers;
 static u64 sectors;
 static u64 seed = 88172645463325252ull;
 
@@ -66,7 +49,7 @@ static int is_disk(u64 at) {
 }
 
 static int find_disk(void) {
-    if (is_disk(KAVAL_REGISTERS)) {
+    if (is_disk(REGISTERS)) {
         return 1;
     }
     for (u32 i = 0; i < MICROVM_DEVICES; i++) {
@@ -78,31 +61,18 @@ static int find_disk(void) {
 }
 
 static void start_disk(void) {
-    registers[STATUS / 4] = 0;
-    registers[STATUS / 4] = ACKNOWLEDGE | DRIVER;
-    registers[DRIVER_FEATURES_SELECT / 4] = 0;
-    registers[DRIVER_FEATURES / 4] = FEATURE_EVENT_IDX;
-    registers[DRIVER_FEATURES_SELECT / 4] = 1;
-    registers[DRIVER_FEATURES / 4] = FEATURE_VERSION_1;
-    registers[STATUS / 4] = ACKNOWLEDGE | DRIVER | FEATURES_OK;
-    registers[QUEUE_SELECT / 4] = 0;
-    registers[QUEUE_SIZE_REGISTER / 4] = RING;
-    registers[QUEUE_DESCRIPTORS / 4] = (u32) (u64) chains;
-    registers[QUEUE_AVAILABLE / 4] = (u32) (u64) avail;
-    registers[QUEUE_USED / 4] = (u32) (u64) uses;
-    registers[QUEUE_READY / 4] = 1;
-    registers[STATUS / 4] = ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK;
-    sectors = registers[CAPACITY / 4];
-    avail->used_event = -1; // one interrupt in 65536 requests, which nobody takes
+    begin(FEATURE_EVENT_IDX);
+    sectors = get(CAPACITY);
+    available->used_event = -1; // one interrupt in 65536 requests, which nobody takes
 }
 
 static void prepare_chains(u32 depth, u32 bytes) {
     for (u32 i = 0; i < depth; i++) {
         headers[i].type = READ;
-        chains[3 * i] = (struct descriptor) {(u64) &headers[i], 16, NEXT, 3 * i + 1};
-        chains[3 * i + 1] =
+        descriptors[3 * i] = (struct descriptor) {(u64) &headers[i], 16, NEXT, 3 * i + 1};
+        descriptors[3 * i + 1] =
             (struct descriptor) {DATA + (u64) i * bytes, bytes, NEXT | WRITABLE, 3 * i + 2};
-        chains[3 * i + 2] = (struct descriptor) {(u64) &statuses[i], 1, WRITABLE, 0};
+        descriptors[3 * i + 2] = (struct descriptor) {(u64) &statuses[i], 1, WRITABLE, 0};
     }
 }
 
@@ -115,19 +85,19 @@ static u32 failures;
 static void add(u32 slot) {
     place = (anywhere ? next_random() : place + 1) % places;
     headers[slot].sector = place * blocks_of_512;
-    avail->ring[(u16) (avail->index + added++) % RING] = 3 * slot;
+    available->ring[(u16) (available->index + added++) % QUEUE_SIZE] = 3 * slot;
 }
 
 // Lets the device see what was added, and rings if it wants to hear of it (virtio 1.2, 2.7.10).
 static void publish(void) {
-    u16 before = avail->index;
+    u16 before = available->index;
     u16 now = before + added;
     added = 0;
     began = tsc();
-    avail->index = now;
+    available->index = now;
     __asm__ volatile("mfence" : : : "memory");
-    if ((u16) (now - uses->avail_event - 1) < (u16) (now - before)) {
-        registers[QUEUE_NOTIFY / 4] = 0;
+    if ((u16) (now - used->avail_event - 1) < (u16) (now - before)) {
+        set(QUEUE_NOTIFY, 0);
     }
 }
 
@@ -137,20 +107,20 @@ static void read_blocks(u32 depth, u32 bytes, u32 count) {
     blocks_of_512 = bytes / 512;
     places = sectors / blocks_of_512;
     place = 0;
-    u16 seen = uses->index;
+    u16 seen = used->index;
     u32 submitted = 0;
     while (submitted < depth) {
         add(submitted++);
     }
     publish();
     for (u32 completed = 0; completed < count;) {
-        u16 now = uses->index;
+        u16 now = used->index;
         if (now == seen) {
             __asm__ volatile("pause");
             continue;
         }
         for (; seen != now; seen++) {
-            u32 slot = uses->ring[seen % RING].id / 3;
+            u32 slot = used->ring[seen % QUEUE_SIZE].id / 3;
             failures += statuses[slot] != 0;
             if (depth == 1) {
                 cycles[completed] = tsc() - began;
@@ -178,13 +148,6 @@ static void sort(u32 *values, u32 count) {
             values[j] = value;
         }
     }
-}
-
-static void print_number(u32 value) {
-    for (int digit = 28; digit >= 0; digit -= 4) {
-        print("0123456789abcdef"[value >> digit & 15]);
-    }
-    print('\n');
 }
 
 static void measure(void) {

@@ -22,10 +22,7 @@ unsigned run(void) {
             if (request(FLUSH, 0)) {
                 return 1;
             }
-            for (int digit = 28; digit >= 0; digit -= 4) {
-                print("0123456789abcdef"[(i + 1) >> digit & 15]);
-            }
-            print('\n');
+            print_number(i + 1);
         }
     }
     return 0;

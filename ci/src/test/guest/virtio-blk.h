@@ -1,5 +1,10 @@
 // What guests without a system need: the entry of flat 64-bit code, the serial port, and a driver for
-// a virtio disk with registers in memory (`kaval run --mmio --payload`), with one request at a time.
+// a virtio disk with registers in memory (`kaval run --mmio --payload`), with one request at a time
+// unless the guest does that part itself. Its queue has QUEUE_SIZE descriptors.
+
+#ifndef QUEUE_SIZE
+#define QUEUE_SIZE 4
+#endif
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -14,7 +19,6 @@ __asm__(".globl start\n"
 enum {
     REGISTERS = 0xf0000000,
     BLOCK = 4096,
-    QUEUE_SIZE = 4,
 };
 
 // registers of virtio-mmio (virtio 1.2, 4.2.2)
@@ -32,8 +36,13 @@ enum {
     CAPACITY = 0x100,
 };
 
-enum { FEATURE_FLUSH = 1 << 9, FEATURE_INDIRECT = 1 << 28, FEATURE_VERSION_1 = 1 }; // the last
-                                                          // one in the upper half
+// the last one is in the upper half
+enum {
+    FEATURE_FLUSH = 1 << 9,
+    FEATURE_INDIRECT = 1 << 28,
+    FEATURE_EVENT_IDX = 1 << 29,
+    FEATURE_VERSION_1 = 1,
+};
 enum { NEXT = 1, WRITABLE = 2, INDIRECT = 4 };
 enum { READ = 0, WRITE = 1, FLUSH = 4 };
 enum { ACKNOWLEDGE = 1, DRIVER = 2, DRIVER_OK = 4, FEATURES_OK = 8, NEEDS_RESET = 0x40 };
@@ -45,7 +54,7 @@ struct descriptor {
 };
 
 struct available {
-    u16 flags, index, ring[QUEUE_SIZE];
+    u16 flags, index, ring[QUEUE_SIZE], used_event;
 };
 
 struct used {
@@ -53,6 +62,7 @@ struct used {
     struct {
         u32 id, length;
     } ring[QUEUE_SIZE];
+    u16 avail_event;
 };
 
 struct header {
@@ -68,8 +78,10 @@ static struct header *const header = (void *) 0x203000;
 static volatile u8 *const status = (void *) 0x204000;
 static u64 *const block = (void *) 0x205000;
 
-static inline void set(u32 offset, u32 value) { *(volatile u32 *) (u64) (REGISTERS + offset) = value; }
-static inline u32 get(u32 offset) { return *(volatile u32 *) (u64) (REGISTERS + offset); }
+static volatile u32 *registers = (volatile u32 *) (u64) REGISTERS;
+
+static inline void set(u32 offset, u32 value) { registers[offset / 4] = value; }
+static inline u32 get(u32 offset) { return registers[offset / 4]; }
 
 static inline void out(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "d"(port)); }
 
@@ -88,6 +100,13 @@ static inline void print_text(const char *text) {
     while (*text) {
         print(*text++);
     }
+}
+
+static inline void print_number(u32 value) {
+    for (int digit = 28; digit >= 0; digit -= 4) {
+        print("0123456789abcdef"[value >> digit & 15]);
+    }
+    print('\n');
 }
 
 static inline void set_address(u32 offset, u64 address) {

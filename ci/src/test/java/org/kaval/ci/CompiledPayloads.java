@@ -1,5 +1,6 @@
 package org.kaval.ci;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -40,6 +41,20 @@ public final class CompiledPayloads implements FileMaker {
     /// The payload that `name.c` is compiled to.
     public static Path file(String name) {
         return Path.of(System.getProperty("basedir", ""), FOLDER, name).toAbsolutePath();
+    }
+
+    /// Starts `kaval run` with the payload of `name.c` and a disk that the payload finds.
+    static RunningCommand start(String name, Path disk) throws IOException {
+        return RunningCommand.start(
+                new File("/dev/null"),
+                "run",
+                "--payload",
+                file(name).toString(),
+                "--memory",
+                "64M",
+                "--mmio",
+                "--disk",
+                disk.toString());
     }
 
     @Override

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.File;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
@@ -37,17 +36,7 @@ class HostileGuestTest {
         Arrays.fill(content, (byte) 0x5a);
         ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN).putLong(8 * 512, MARK);
         Path disk = Files.write(directory.resolve("disk.raw"), content);
-        try (RunningCommand kaval =
-                RunningCommand.start(
-                        new File("/dev/null"),
-                        "run",
-                        "--payload",
-                        CompiledPayloads.file("hostile").toString(),
-                        "--memory",
-                        "64M",
-                        "--mmio",
-                        "--disk",
-                        disk.toString())) {
+        try (RunningCommand kaval = CompiledPayloads.start("hostile", disk)) {
             int failures = kaval.awaitExit();
 
             List<String> answers = kaval.output().lines().toList();

@@ -3,7 +3,6 @@ package org.kaval.ci;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -77,17 +76,7 @@ class KilledWhileWritingTest {
 
     /// @return how many blocks are safe, as the guest has said
     private long killWhileItWrites(Path image) throws Exception {
-        try (RunningCommand kaval =
-                RunningCommand.start(
-                        new File("/dev/null"),
-                        "run",
-                        "--payload",
-                        CompiledPayloads.file("flushes").toString(),
-                        "--memory",
-                        "64M",
-                        "--mmio",
-                        "--disk",
-                        image.toString())) {
+        try (RunningCommand kaval = CompiledPayloads.start("flushes", image)) {
             kaval.awaitOutput("\n", 1 + random.nextInt(MAX_LINES));
             Thread.sleep(random.nextInt(MAX_MORE_MILLIS), random.nextInt(1_000_000));
             kaval.signal("KILL");

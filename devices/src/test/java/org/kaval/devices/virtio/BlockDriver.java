@@ -5,9 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Queue;
 import java.util.concurrent.Callable;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.kaval.devices.FakeDoorbells;
 import org.kaval.devices.Host;
@@ -37,7 +35,6 @@ final class BlockDriver implements AutoCloseable {
     final AtomicInteger configChanges = new AtomicInteger();
     final AtomicInteger interrupts = new AtomicInteger();
     final List<GuestDriver> queues = new ArrayList<>();
-    final Queue<String> observed = new ConcurrentLinkedQueue<>();
     final VirtioBlock disk;
     final VirtioControl control;
 
@@ -51,8 +48,7 @@ final class BlockDriver implements AutoCloseable {
                                 new FakeDoorbells(),
                                 bug -> {
                                     throw new AssertionError(bug);
-                                },
-                                text -> observed.add(text.get())),
+                                }),
                         new VirtioControl.Notifications() {
                             @Override
                             public void queueUsed(int index) {
