@@ -16,6 +16,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
 import java.util.stream.Stream;
 import org.kaval.guests.ArtifactCache;
 import org.kaval.guests.DebianKernel;
@@ -86,21 +88,13 @@ final class NestedImage {
     /// Builds what is not in the cache yet.
     static NestedImage of(NestedHost.Settings settings, ArtifactCache cache)
             throws IOException, InterruptedException {
+        Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();
+        String javaKey = javaKey(javaHome);
+        var javaDisk = new FutureTask<Path>(() -> javaDisk(javaHome, javaKey, cache));
+        Thread.ofVirtual().name("nested-java").start(javaDisk); // while packages are fetched
         var packages = new DebianPackages(cache);
         DebianKernel kernel = DebianKernel.cloud(packages);
         Path busybox = packages.unpack("busybox-static").resolve("bin/busybox");
-        Path javaHome = Path.of(System.getProperty("java.home")).toRealPath();
-        String javaKey = javaKey(javaHome);
-        Path javaDisk =
-                cache.directory(
-                        "nested-java",
-                        javaKey,
-                        folder ->
-                                Ext4Image.create(
-                                        folder.resolve("disk"),
-                                        javaHome,
-                                        Ext4Image.estimate(javaHome),
-                                        "java"));
         Map<String, Path> files = new TreeMap<>(settings.files());
         for (Path library : libraries(javaHome)) {
             files.put(library.toString(), library);
@@ -121,7 +115,29 @@ final class NestedImage {
                             image.writeTo(folder.resolve("initramfs"));
                         });
         return new NestedImage(
-                kernel.image(), initramfs.resolve("initramfs"), javaDisk.resolve("disk"), key);
+                kernel.image(), initramfs.resolve("initramfs"), result(javaDisk), key);
+    }
+
+    private static Path javaDisk(Path javaHome, String javaKey, ArtifactCache cache)
+            throws IOException, InterruptedException {
+        return cache.directory(
+                        "nested-java",
+                        javaKey,
+                        folder ->
+                                Ext4Image.create(
+                                        folder.resolve("disk"),
+                                        javaHome,
+                                        Ext4Image.estimate(javaHome),
+                                        "java"))
+                .resolve("disk");
+    }
+
+    private static Path result(FutureTask<Path> task) throws IOException, InterruptedException {
+        try {
+            return task.get();
+        } catch (ExecutionException e) {
+            throw NestedHostException.of(e);
+        }
     }
 
     /// What tells this image from others.
