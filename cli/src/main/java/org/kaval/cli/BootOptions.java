@@ -77,6 +77,11 @@ final class BootOptions {
                 .addOption(mode);
     }
 
+    /// Whether it is a kernel, and not code that knows of no devices.
+    boolean isKernel() {
+        return payload.getValue() == null;
+    }
+
     /// What they say, and, if they say nothing, a line about what is booted then.
     BootSource source() throws IOException {
         @Nullable Path flat = payload.getValue();

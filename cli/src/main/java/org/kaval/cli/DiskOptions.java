@@ -37,7 +37,7 @@ final class DiskOptions {
     private final OptionSpec mmio =
             flag("--mmio")
                     .description(
-                            "Have the disks in memory-mapped registers, which ACPI describes, instead of on"
+                            "Have virtio devices in memory-mapped registers, which ACPI describes, instead of on"
                                     + " the PCI bus.")
                     .build();
 
@@ -70,7 +70,8 @@ final class DiskOptions {
         return GuestDisks.open(specs, ephemeral.getValue(), transport());
     }
 
-    private Function<VirtioDevice, DeviceFactory> transport() {
+    /// How virtio devices reach the guest.
+    Function<VirtioDevice, DeviceFactory> transport() {
         boolean inMemory = mmio.getValue();
         boolean onCommandLine = mmioOnCommandLine.getValue();
         if (inMemory && onCommandLine) {

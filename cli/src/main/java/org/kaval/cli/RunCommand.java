@@ -36,6 +36,7 @@ final class RunCommand implements Callable<Integer> {
 
     private final BootOptions boot = new BootOptions();
     private final DiskOptions disk = new DiskOptions();
+    private final RngOption rng = new RngOption();
 
     private final OptionSpec cpus =
             OptionSpec.builder("--cpus")
@@ -145,6 +146,7 @@ final class RunCommand implements Callable<Integer> {
                         .addMixin("common", CommonOptions.mixin())
                         .addMixin("boot", boot.mixin())
                         .addMixin("disk", disk.mixin())
+                        .addOption(rng.spec())
                         .addOption(cpus)
                         .addOption(memory)
                         .addOption(hugePages)
@@ -194,6 +196,7 @@ final class RunCommand implements Callable<Integer> {
         builder.onSilence(SILENCE, RunCommand::reportSilence);
         try (GuestDisks disks = disk.open()) {
             disks.attachTo(builder);
+            rng.attachTo(builder, boot.isKernel(), disk.transport());
             return run(builder, rules);
         }
     }

@@ -18,7 +18,16 @@ final class Training {
             Path payload = Files.createTempFile("kaval-training", ".bin");
             try (InputStream demo = Training.class.getResourceAsStream("demo.bin")) {
                 Files.write(payload, demo.readAllBytes());
-                execute("run", "--payload", payload.toString(), "--cpus", "2", "--stats");
+                // with a virtio device, as a kernel has
+                execute(
+                        "run",
+                        "--payload",
+                        payload.toString(),
+                        "--cpus",
+                        "2",
+                        "--rng",
+                        "on",
+                        "--stats");
             } finally {
                 Files.delete(payload);
             }

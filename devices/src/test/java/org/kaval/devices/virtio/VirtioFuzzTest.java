@@ -162,6 +162,35 @@ class VirtioFuzzTest {
         assertEquals(DISK_SECTORS * 512L, image.size());
     }
 
+    static Stream<byte[]> rngRequests() {
+        return Stream.of(
+                new byte[0], bytes((short) 0, (short) 8), bytes((short) 8, (short) 8, (short) -1));
+    }
+
+    /// A request for random numbers: how many bytes each of its buffers has, the first to read.
+    @MethodSource("rngRequests")
+    @FuzzTest(maxDuration = "5m")
+    void anyRngRequest(byte[] lengths) throws IOException {
+        VirtioRng rng = VirtioRng.open("rng", RateLimit.Rate.UNLIMITED);
+        var chain = new DescriptorChain(memory);
+        chain.begin(0);
+        ByteBuffer input = ByteBuffer.wrap(lengths).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; input.remaining() >= Short.BYTES && i <= VirtioRng.QUEUE_SIZE; i++) {
+            int length = Math.min(input.getShort() & 0xffff, RAM - (int) DATA);
+            if (length > 0) {
+                (i == 0 ? chain.readable() : chain.writable()).add(DATA, length);
+            }
+        }
+        try {
+            long written = rng.new Requests().handle(chain);
+            assertEquals(Math.min(chain.writable().size(), VirtioRng.MAX_BYTES), written);
+        } catch (GuestFault expected) {
+            assertTrue(chain.writable().size() == 0 || chain.readable().size() > 0);
+        } finally {
+            rng.close();
+        }
+    }
+
     /// What a driver does to registers.
     private interface Access {
         void at(long offset, int size, long value, boolean write);
