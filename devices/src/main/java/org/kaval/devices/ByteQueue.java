@@ -81,6 +81,15 @@ public final class ByteQueue {
         return !closed;
     }
 
+    /// Copies what is in it, without taking it.
+    public synchronized byte[] peekAll() {
+        byte[] bytes = new byte[size];
+        for (int i = 0; i < size; i++) {
+            bytes[i] = ring[(head + i) % ring.length];
+        }
+        return bytes;
+    }
+
     public synchronized boolean isFull() {
         return size == ring.length;
     }

@@ -136,6 +136,17 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
         return value;
     }
 
+    /// The input that the guest has not read. Output is not the guest's any more: whoever has
+    /// written it will show it.
+    @Override
+    public void persist(StateFields state) {
+        byte[] present = input.peekAll();
+        byte[] restored = state.bytes("input", present);
+        if (state.isRestoring()) {
+            input.offer(restored, 0, restored.length); // as much as there is room for
+        }
+    }
+
     /// Writes what is left, for 10 s at most, and ends the thread.
     @Override
     public void close() {

@@ -18,4 +18,7 @@ public interface SerialPort {
 
     /// The next byte received, unsigned; -1 if there is none.
     int receive();
+
+    /// The input that it has for the guest is part of the UART's state.
+    default void persist(StateFields state) {}
 }

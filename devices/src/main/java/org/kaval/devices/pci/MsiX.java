@@ -6,6 +6,8 @@ import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
 import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.MessageInterrupts.MessageInterrupt;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.linux.ErrnoException;
 
 /// MSI-X (PCI 3.0 §6.8.2): a table of interrupts that are messages, each of which can be masked,
@@ -22,7 +24,7 @@ import org.kaval.linux.ErrnoException;
 /// Accesses are of four or eight bytes, aligned; others read as ones and are ignored.
 ///
 /// Any thread: each vector has its lock.
-public final class MsiX implements Device, AutoCloseable {
+public final class MsiX implements Device, Persistent, AutoCloseable {
     private static final int CAPABILITY = 0x11;
     private static final int MAX_VECTORS = 2048;
     private static final int ENTRY = 16;
@@ -181,6 +183,27 @@ public final class MsiX implements Device, AutoCloseable {
                 set(vector, (int) (offset % ENTRY) + Integer.BYTES, (int) (value >>> Integer.SIZE));
             }
             release(vector);
+        }
+    }
+
+    /// The table; whether it is in use is in the function's configuration space, which is restored
+    /// before or after.
+    @Override
+    public void persist(StateFields state) {
+        for (int i = 0; i < count(); i++) {
+            Vector vector = vectors.get(i);
+            StateFields fields = state.part(Integer.toString(i));
+            synchronized (vector) {
+                vector.address = fields.number("address", vector.address);
+                vector.data =
+                        fields.number("data", vector.data, Integer.MIN_VALUE, Integer.MAX_VALUE);
+                vector.masked = fields.flag("masked", vector.masked);
+                vector.pending = fields.flag("pending", vector.pending);
+                if (state.isRestoring()) {
+                    vector.changed = true;
+                    release(vector);
+                }
+            }
         }
     }
 

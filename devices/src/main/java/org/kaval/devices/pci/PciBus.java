@@ -6,6 +6,9 @@ import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.LevelLine;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateException;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// Bus 0 of a PCI segment, the only one so far: up to 32 devices of 8 functions, their
@@ -17,7 +20,7 @@ import org.kaval.memory.GuestRange;
 ///
 /// Any thread. Functions may come and go while the guest runs; it is not told, and finds them when
 /// it looks.
-public final class PciBus {
+public final class PciBus implements Persistent {
     /// The lowest interrupt that a pin leads to; the IOAPIC has eight of them.
     public static final int FIRST_GSI = 16;
 
@@ -124,6 +127,22 @@ public final class PciBus {
             throw new IllegalArgumentException("no function at 0x%x".formatted(place));
         }
         function.detach();
+    }
+
+    /// The configuration space of all functions; a restored bus has the same, in the same places.
+    @Override
+    public synchronized void persist(StateFields state) {
+        for (int place = 0; place <= HIGHEST_FUNCTION; place++) {
+            String name = "%02x.%d".formatted(place / FUNCTIONS, place % FUNCTIONS);
+            PciFunction function = functions.get(place);
+            if (function != null && state.isRestoring() && !state.hasPart(name)) {
+                throw new StateException(
+                        "%s is at %s, where there was none".formatted(function, name));
+            }
+            if (function != null) {
+                function.persist(state.part(name));
+            }
+        }
     }
 
     /// Tells `newObserver` of every access; before the guest runs.

@@ -1,6 +1,8 @@
 package org.kaval.devices.pci;
 
 import org.kaval.devices.Device;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// PCI configuration mechanism #1 (PCI 3.0 §3.2.2.3.2), and the reset control register that lies
@@ -16,7 +18,7 @@ import org.kaval.memory.GuestRange;
 ///
 /// Any thread (guarded by this). As on a PC, two vCPUs that set the address at once disturb each
 /// other.
-public final class PciConfigPorts implements Device {
+public final class PciConfigPorts implements Device, Persistent {
     /// Where it is.
     public static final GuestRange PORTS = new GuestRange(0xcf8, 8);
 
@@ -64,6 +66,13 @@ public final class PciConfigPorts implements Device {
         } else if (writeOwn(offset, size, (int) value)) {
             restart.run();
         }
+    }
+
+    @Override
+    public synchronized void persist(StateFields state) {
+        address = (int) state.number("address", Integer.toUnsignedLong(address), 0, 0xffff_ffffL);
+        address &= ADDRESS_BITS;
+        resetControl = state.number("resetControl", resetControl, 0, RESET_BITS);
     }
 
     @Override

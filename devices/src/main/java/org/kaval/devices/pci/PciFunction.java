@@ -5,6 +5,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Device;
 import org.kaval.devices.LevelLine;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// A function's configuration space (PCI 3.0 §6.1, header type 0): 4 KiB, of which a guest can
@@ -252,6 +253,23 @@ public final class PciFunction {
         pin.set(false);
         pin = LevelLine.NONE;
         decoder = null;
+    }
+
+    /// On its bus. Restored, its BARs answer where they did.
+    void persist(StateFields state) {
+        synchronized (this) {
+            state.same("identity", get(VENDOR, 4), toString());
+            state.fill("space", space);
+            put(VENDOR, 2, identity.vendor());
+            put(VENDOR + 2, 2, identity.device());
+            interrupting = state.flag("interrupting", interrupting);
+            if (!state.isRestoring()) {
+                return;
+            }
+            decode();
+            update();
+        }
+        onWrite.forEach(Runnable::run);
     }
 
     synchronized @Nullable PciBar[] bars() {

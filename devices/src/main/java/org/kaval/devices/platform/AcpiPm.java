@@ -5,6 +5,8 @@ import java.util.function.LongSupplier;
 import org.kaval.devices.Device;
 import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.LevelLine;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// The fixed hardware of ACPI (ACPI 6.5 §4.8.3): power button, power-off and the power management
@@ -24,7 +26,7 @@ import org.kaval.memory.GuestRange;
 /// while a bit is set in both.
 ///
 /// Any thread (guarded by this).
-public final class AcpiPm implements Device {
+public final class AcpiPm implements Device, Persistent {
     /// Where it is.
     public static final GuestRange PORTS = new GuestRange(0x600, 12);
 
@@ -58,12 +60,15 @@ public final class AcpiPm implements Device {
     private static final int TIMER_TOP_BIT = 31;
     private static final long NANOS_PER_SECOND = TimeUnit.SECONDS.toNanos(1);
 
+    /// 146 years.
+    private static final long MOST_NANOS = Long.MAX_VALUE / 2;
+
     private final LongSupplier nanoTime;
     private final DeviceTimer timer;
     private final LevelLine sci;
     private final Runnable powerOff;
     private final Runnable onTimer = this::timerExpired;
-    private final long start;
+    private long start;
     private int status;
     private int enable;
     private long halfTurns; // of the timer, when its top bit was last looked at
@@ -104,6 +109,23 @@ public final class AcpiPm implements Device {
         if (writeRegisters((int) offset, size, value)) {
             powerOff.run();
         }
+    }
+
+    /// The timer goes on as if it had never stood still.
+    @Override
+    public synchronized void persist(StateFields state) {
+        status = state.number("status", status, 0, 0xffff);
+        enable = state.number("enable", enable, 0, ENABLES);
+        halfTurns = state.number("halfTurns", halfTurns, 0, Long.MAX_VALUE >>> TIMER_TOP_BIT);
+        long now = nanoTime.getAsLong();
+        long age = state.number("ageNanos", now - start, 0, MOST_NANOS);
+        start = state.isRestoring() ? now - age - state.elapsedNanos() : start;
+    }
+
+    @Override
+    public synchronized void restored() {
+        look();
+        update();
     }
 
     @Override

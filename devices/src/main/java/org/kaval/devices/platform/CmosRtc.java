@@ -8,6 +8,8 @@ import java.util.concurrent.TimeUnit;
 import org.kaval.devices.Device;
 import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// The real-time clock and the CMOS memory of a PC (Motorola MC146818A data sheet): 128 bytes
@@ -37,7 +39,7 @@ import org.kaval.memory.GuestRange;
 /// so a guest's clock cannot keep the host busy.
 ///
 /// Any thread (guarded by this).
-public final class CmosRtc implements Device {
+public final class CmosRtc implements Device, Persistent {
     /// Where it is.
     public static final GuestRange PORTS = new GuestRange(0x70, 2);
 
@@ -74,6 +76,9 @@ public final class CmosRtc implements Device {
 
     /// The host's clock may be set, which the timer does not see: so it is looked at as often.
     private static final long LONGEST_WAIT_NANOS = TimeUnit.MINUTES.toNanos(1);
+
+    /// In seconds: what a guest can write is within 17,000 years.
+    private static final long MOST_AHEAD = 1_000_000_000_000L;
 
     private final InstantSource time;
     private final DeviceTimer timer;
@@ -126,6 +131,29 @@ public final class CmosRtc implements Device {
                 writeRegister(written);
             }
         }
+    }
+
+    /// The time is the host's when it is restored, and further ahead of it by what it was.
+    @Override
+    public synchronized void persist(StateFields state) {
+        state.fill("ram", ram);
+        index = state.number("index", index, 0, SIZE - 1);
+        flags = state.number("flags", flags, 0, EVENTS);
+        ahead =
+                Duration.ofSeconds(
+                        state.number("aheadSeconds", ahead.getSeconds(), -MOST_AHEAD, MOST_AHEAD),
+                        state.number("aheadNanos", ahead.getNano(), 0, NANOS_PER_SECOND - 1));
+        seen =
+                Instant.ofEpochSecond(
+                        state.number("seenSecond", seen.getEpochSecond(), -MOST_AHEAD, MOST_AHEAD),
+                        state.number("seenNano", seen.getNano(), 0, NANOS_PER_SECOND - 1));
+    }
+
+    @Override
+    public synchronized void restored() {
+        interrupt = false;
+        look();
+        update();
     }
 
     @Override

@@ -3,6 +3,8 @@ package org.kaval.devices.platform;
 import java.util.List;
 import org.kaval.devices.Device;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// The keyboard controller 8042 of the AT and PS/2, with a keyboard and without a mouse (IBM PS/2
@@ -35,7 +37,7 @@ import org.kaval.memory.GuestRange;
 /// allows.
 ///
 /// Any thread (guarded by this).
-public final class I8042 implements Device {
+public final class I8042 implements Device, Persistent {
     /// Where it is.
     public static final GuestRange PORTS = new GuestRange(0x60, 5);
 
@@ -118,6 +120,25 @@ public final class I8042 implements Device {
         if (writeByte((int) offset, (int) value & 0xff)) {
             restart.run();
         }
+    }
+
+    @Override
+    public synchronized void persist(StateFields state) {
+        state.fill("ram", ram);
+        outputPort = state.number("outputPort", outputPort, 0, 0xff);
+        output = state.number("output", output, 0, 0xff);
+        full = state.flag("full", full);
+        reply = state.number("reply", reply, NONE, 0xff);
+        awaitsParameter = state.number("awaitsParameter", awaitsParameter, NONE, 0xff);
+        lastWasCommand = state.flag("lastWasCommand", lastWasCommand);
+        breakPending = state.flag("breakPending", breakPending);
+        keyboard.persist(state.part("keyboard"));
+    }
+
+    @Override
+    public synchronized void restored() {
+        lineHigh = false;
+        update();
     }
 
     @Override

@@ -3,6 +3,8 @@ package org.kaval.devices.platform;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.kaval.devices.Device;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// Port 0x80, to which firmware writes how far it has come (power-on self-test), and where Linux
@@ -15,7 +17,7 @@ import org.kaval.memory.GuestRange;
 /// The last few different codes are kept, for a diagnosis.
 ///
 /// Any thread (guarded by this).
-public final class PostCodePort implements Device {
+public final class PostCodePort implements Device, Persistent {
     /// Where it is.
     public static final GuestRange PORTS = new GuestRange(0x80, 1);
 
@@ -53,6 +55,12 @@ public final class PostCodePort implements Device {
         codes[count % KEPT] = code;
         // stays below 2 * KEPT: it does not overflow, and full stays full
         count = count + 1 < 2 * KEPT ? count + 1 : KEPT;
+    }
+
+    @Override
+    public synchronized void persist(StateFields state) {
+        state.fill("codes", codes);
+        count = state.number("count", count, 0, 2 * KEPT - 1);
     }
 
     @Override

@@ -1,6 +1,8 @@
 package org.kaval.devices.platform;
 
 import java.util.List;
+import org.kaval.devices.StateException;
+import org.kaval.devices.StateFields;
 
 /// The keyboard behind an {@link I8042}, whose lock guards it: it takes commands byte by byte and
 /// gives bytes when it is asked (IBM PS/2 Hardware Interface Technical Reference, "Keyboards (101-
@@ -99,6 +101,15 @@ final class Ps2Keyboard {
         }
     }
 
+    void persist(StateFields state) {
+        answers.persist(state, "answers");
+        scanCodes.persist(state, "scanCodes");
+        set = state.number("set", set, 1, 2);
+        scanning = state.flag("scanning", scanning);
+        awaitsParameter = state.number("awaitsParameter", awaitsParameter, NONE, 0xff);
+        lastSent = state.number("lastSent", lastSent, 0, 0xff);
+    }
+
     private void command(int value) {
         switch (value) {
             case ECHO -> answers.add(ECHO);
@@ -186,6 +197,21 @@ final class Ps2Keyboard {
 
         void clear() {
             count = 0;
+        }
+
+        void persist(StateFields state, String name) {
+            byte[] present = new byte[count];
+            for (int i = 0; i < count; i++) {
+                present[i] = bytes[(head + i) % CAPACITY];
+            }
+            byte[] restored = state.bytes(name, present);
+            if (restored.length > CAPACITY) {
+                throw new StateException("the keyboard has %d bytes".formatted(restored.length));
+            }
+            clear();
+            for (byte each : restored) {
+                add(each);
+            }
         }
 
         void add(int value) {

@@ -1,6 +1,8 @@
 package org.kaval.devices.platform;
 
 import org.kaval.devices.Device;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// System control port A of the PS/2 and since (Intel ICH9 data sheet §13.7.4, `PORT92`).
@@ -12,7 +14,7 @@ import org.kaval.memory.GuestRange;
 /// | 2-7 |                | 0            | ignored                          |
 ///
 /// Any thread (guarded by this).
-public final class SystemControlPort implements Device {
+public final class SystemControlPort implements Device, Persistent {
     /// Where it is.
     public static final GuestRange PORTS = new GuestRange(0x92, 1);
 
@@ -37,6 +39,11 @@ public final class SystemControlPort implements Device {
         if (change((int) value & (INIT_NOW | A20))) {
             restart.run();
         }
+    }
+
+    @Override
+    public synchronized void persist(StateFields state) {
+        register = state.number("register", register, 0, INIT_NOW | A20);
     }
 
     @Override

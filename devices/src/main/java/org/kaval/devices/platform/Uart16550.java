@@ -2,7 +2,9 @@ package org.kaval.devices.platform;
 
 import org.kaval.devices.Device;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.Persistent;
 import org.kaval.devices.SerialPort;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestRange;
 
 /// 16550A UART (TI PC16550D data sheet §8): a serial port at eight consecutive ports.
@@ -26,7 +28,7 @@ import org.kaval.memory.GuestRange;
 /// is always there (CTS, DSR, DCD).
 ///
 /// Any thread (guarded by this).
-public final class Uart16550 implements Device {
+public final class Uart16550 implements Device, Persistent {
     /// The first serial port of a PC.
     public static final GuestRange COM1 = new GuestRange(0x3f8, 8);
 
@@ -135,6 +137,33 @@ public final class Uart16550 implements Device {
         for (int i = 0; i < size; i++) {
             writeByte((int) offset + i, (int) (value >> (i * Byte.SIZE)) & 0xff);
         }
+    }
+
+    /// With the input that the other side has for the guest: a byte is in one of them.
+    @Override
+    public synchronized void persist(StateFields state) {
+        state.fill("fifo", fifo);
+        fifoHead = state.number("fifoHead", fifoHead, 0, FIFO_SIZE - 1);
+        fifoCount = state.number("fifoCount", fifoCount, 0, FIFO_SIZE);
+        divisor = state.number("divisor", divisor, 0, 0xffff);
+        ier = state.number("ier", ier, 0, IER_MASK);
+        fcr = state.number("fcr", fcr, 0, 0xff);
+        lcr = state.number("lcr", lcr, 0, 0xff);
+        mcr = state.number("mcr", mcr, 0, MCR_MASK);
+        scratch = state.number("scratch", scratch, 0, 0xff);
+        modemDelta = state.number("modemDelta", modemDelta, 0, 0xf);
+        overrun = state.flag("overrun", overrun);
+        transmitEmptyPending = state.flag("transmitEmptyPending", transmitEmptyPending);
+        outputBlocked = state.flag("outputBlocked", outputBlocked);
+        touched = state.flag("touched", touched);
+        sent = state.number("sent", sent, 0, Long.MAX_VALUE);
+        port.persist(state.part("port"));
+    }
+
+    @Override
+    public synchronized void restored() {
+        lineHigh = false;
+        portChanged();
     }
 
     @Override

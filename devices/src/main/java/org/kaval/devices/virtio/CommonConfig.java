@@ -3,6 +3,7 @@ package org.kaval.devices.virtio;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
+import org.kaval.devices.StateFields;
 
 /// The common configuration structure of virtio-pci (§4.1.4.3).
 ///
@@ -90,6 +91,14 @@ final class CommonConfig implements Device {
                 writeQueue(queue, (int) offset, (int) value);
             }
         }
+    }
+
+    synchronized void persist(StateFields state) {
+        int least = Integer.MIN_VALUE;
+        int most = Integer.MAX_VALUE;
+        deviceFeatureSelect = state.number("deviceFeatureSelect", deviceFeatureSelect, least, most);
+        driverFeatureSelect = state.number("driverFeatureSelect", driverFeatureSelect, least, most);
+        queueSelect = state.number("queueSelect", queueSelect, 0, 0xffff);
     }
 
     /// How wide the register at `offset` is; 0 if there begins none.

@@ -1,10 +1,13 @@
 package org.kaval.devices.virtio;
 
 import java.lang.invoke.VarHandle;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.StateException;
+import org.kaval.devices.StateFields;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestMemory;
 
@@ -62,6 +65,7 @@ public final class VirtQueue {
     private long used;
 
     private boolean running;
+    private boolean held;
     private boolean indirectAllowed;
     private boolean eventIndex;
     private int nextAvailable;
@@ -207,6 +211,7 @@ public final class VirtQueue {
     /// Gives out no more requests, and takes none back: when it returns, nobody touches the rings.
     synchronized void stop() {
         running = false;
+        notifyAll();
     }
 
     /// The driver does not use it any more.
@@ -227,25 +232,49 @@ public final class VirtQueue {
         nextUsed = 0;
     }
 
-    /// Its state, with no request in flight.
-    synchronized VirtQueueState state() {
-        return new VirtQueueState(
-                size, ready, descriptors, available, used, nextAvailable, nextUsed);
+    /// Gives out no more requests until {@link #release}; those that have been taken can be given
+    /// back.
+    synchronized void hold() {
+        held = true;
     }
 
-    /// Goes on from `state`, once it is started.
+    /// Gives out requests again; whoever takes them has to be woken.
+    synchronized void release() {
+        held = false;
+    }
+
+    /// Waits until all requests that have been taken have been given back.
     ///
-    /// @throws GuestFault if its rings are not where rings can be
-    synchronized void restore(VirtQueueState state) {
-        reset();
-        size = state.size();
-        descriptors = state.descriptors();
-        available = state.available();
-        used = state.used();
-        nextAvailable = state.nextAvailable();
-        nextUsed = state.nextUsed();
-        if (state.ready()) {
-            enable();
+    /// @return false if they have not by then
+    /// @param deadline by {@link System#nanoTime}
+    synchronized boolean awaitIdle(long deadline) throws InterruptedException {
+        while (running && nextAvailable != nextUsed) {
+            long left = deadline - System.nanoTime();
+            if (left <= 0) {
+                return false;
+            }
+            TimeUnit.NANOSECONDS.timedWait(this, left);
+        }
+        return true;
+    }
+
+    /// Its state, with no request in flight. Restored, it gives out requests once it is started.
+    ///
+    /// @throws StateException if it is in use and its rings are not where rings can be
+    synchronized void persist(StateFields state) {
+        size = state.number("size", size, Integer.MIN_VALUE, Integer.MAX_VALUE);
+        descriptors = state.number("descriptors", descriptors);
+        available = state.number("available", available);
+        used = state.number("used", used);
+        nextAvailable = state.number("nextAvailable", nextAvailable, 0, INDEX_MASK);
+        nextUsed = state.number("nextUsed", nextUsed, 0, INDEX_MASK);
+        boolean enabled = state.flag("ready", ready);
+        if (state.isRestoring() && enabled) {
+            try {
+                enable();
+            } catch (GuestFault fault) {
+                throw new StateException(String.valueOf(fault.getMessage()));
+            }
         }
     }
 
@@ -255,7 +284,7 @@ public final class VirtQueue {
     /// @return false if there is none
     /// @throws GuestFault if the driver has broken the rules
     public synchronized boolean take(DescriptorChain into) {
-        if (!running || pending() == 0) {
+        if (!running || held || pending() == 0) {
             return false;
         }
         int entry = nextAvailable & (size - 1);
@@ -270,12 +299,22 @@ public final class VirtQueue {
         return true;
     }
 
+    /// Puts back the request that was taken last, of which nothing has been used: it is taken
+    /// again.
+    public synchronized void putBack() {
+        if (running && nextAvailable != nextUsed) {
+            nextAvailable = (nextAvailable - 1) & INDEX_MASK;
+            requests--;
+            notifyAll();
+        }
+    }
+
     /// Asks the driver to ring when it adds a request.
     ///
     /// @return whether there is one already: the driver may have added it before it could see this
     /// @throws GuestFault if the driver has broken the rules
     public synchronized boolean awaitRequest() {
-        if (!running) {
+        if (!running || held) {
             return false;
         }
         if (eventIndex) {
@@ -331,6 +370,9 @@ public final class VirtQueue {
         memory.writeLe32(entry + USED_LENGTH, (int) written);
         int published = nextUsed;
         nextUsed = (nextUsed + 1) & INDEX_MASK;
+        if (held) {
+            notifyAll();
+        }
         // §2.7.8: the entry, and what the device has written into the buffers, before the index
         memory.releaseLe16(used + RING_IDX, nextUsed);
         // §2.7.7: idx must be out before used_event or flags are read. A driver that asks for an

@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.RateLimit;
+import org.kaval.devices.StateFields;
 import org.kaval.devices.block.BlockImage;
 
 /// A disk (§5.2): sectors of 512 bytes.
@@ -220,6 +221,14 @@ public final class VirtioBlock implements VirtioDevice {
         threads.clear();
         mayChangeCache = false;
         config.set(WRITEBACK, 1, 1);
+    }
+
+    @Override
+    public void persist(StateFields state) {
+        state.same("sectors", sectors, "the number of sectors of " + name);
+        cached = state.flag("cached", cached);
+        mayChangeCache = state.flag("mayChangeCache", mayChangeCache);
+        config.set(WRITEBACK, 1, cached ? 1 : 0);
     }
 
     /// How many sectors there are.

@@ -6,6 +6,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateException;
+import org.kaval.devices.StateFields;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.WakeUp;
 import org.kaval.memory.GuestFault;
@@ -22,7 +25,7 @@ import org.kaval.memory.GuestMemory;
 ///
 /// Any thread. The driver's steps are guarded by this; a reset holds it until the device has ended
 /// what it was doing. So nothing that a device's thread calls takes this lock.
-final class VirtioControl implements VirtioLink, AutoCloseable {
+final class VirtioControl implements VirtioLink, Persistent, AutoCloseable {
     static final int ACKNOWLEDGE = 1;
     static final int DRIVER = 1 << 1;
     static final int DRIVER_OK = 1 << 2;
@@ -274,6 +277,79 @@ final class VirtioControl implements VirtioLink, AutoCloseable {
         if ((before & DRIVER_OK) != 0) {
             notifications.configChanged(); // §2.1.2
         }
+    }
+
+    @Override
+    public void hold() {
+        queues.forEach(VirtQueue::hold);
+        device.hold();
+    }
+
+    @Override
+    public boolean awaitIdle(long nanos) throws InterruptedException {
+        long deadline = System.nanoTime() + nanos;
+        for (VirtQueue queue : queues) {
+            if (!queue.awaitIdle(deadline)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    @Override
+    public void release() {
+        queues.forEach(VirtQueue::release);
+        doorbells.forEach(WakeUp::signal);
+    }
+
+    /// While it is held. Restored, an active device is activated, and stays held.
+    @Override
+    public synchronized void persist(StateFields state) {
+        state.same("type", device.type(), "the type of " + device.name());
+        state.same("queues", queues.size(), "the number of queues of " + device.name());
+        int all = FROM_DRIVER | NEEDS_RESET;
+        int saved = state.number("status", status.get(), 0, all);
+        driverFeatures = state.number("features", driverFeatures);
+        for (VirtQueue queue : queues) {
+            queue.persist(state.part("queue%d".formatted(queue.index())));
+        }
+        synchronized (configLock) {
+            configGeneration =
+                    state.number(
+                            "generation", configGeneration, Integer.MIN_VALUE, Integer.MAX_VALUE);
+        }
+        if (state.isRestoring()) {
+            goOn(saved);
+        }
+        device.persist(state.part("device"));
+    }
+
+    private void goOn(int saved) {
+        if ((saved & FEATURES_OK) != 0 && !areAcceptable(driverFeatures)) {
+            throw new StateException(
+                    "%s has features 0x%x, and its driver uses 0x%x"
+                            .formatted(device.name(), offeredFeatures(), driverFeatures));
+        }
+        status.set(saved);
+        if ((saved & DRIVER_OK) != 0 && (saved & FEATURES_OK) != 0) {
+            activate();
+            if ((saved & NEEDS_RESET) != 0) {
+                queues.forEach(VirtQueue::stop);
+            }
+        }
+    }
+
+    @Override
+    public void restored() {
+        if ((status.get() & DRIVER_OK) == 0) {
+            return;
+        }
+        for (VirtQueue queue : queues) {
+            if (queue.isReady()) {
+                notifications.queueUsed(queue.index());
+            }
+        }
+        device.restored();
     }
 
     private void observe(Supplier<String> text) {

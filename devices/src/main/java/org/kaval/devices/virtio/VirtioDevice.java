@@ -1,6 +1,7 @@
 package org.kaval.devices.virtio;
 
 import java.util.List;
+import org.kaval.devices.StateFields;
 
 /// A virtio device, which knows nothing of how its driver reaches it.
 ///
@@ -49,6 +50,21 @@ public interface VirtioDevice extends AutoCloseable {
     /// The driver has given it up. When this returns, nothing of the device touches the queues or
     /// the guest's buffers.
     void reset();
+
+    /// The queues give out no more requests for now, and a snapshot waits until all are given back:
+    /// a device that keeps requests until something happens gives them back, or {@link
+    /// VirtQueue#putBack puts them back}.
+    default void hold() {}
+
+    /// What the device has that is neither in its queues nor in what the driver has accepted.
+    /// Restored, it is active if it was.
+    ///
+    /// @throws org.kaval.devices.StateException if it cannot be this device's
+    default void persist(StateFields state) {}
+
+    /// It has been restored, in another process and at another time, and its driver may have to be
+    /// told of that.
+    default void restored() {}
 
     /// Gives back what it has of the host. Once, last.
     @Override

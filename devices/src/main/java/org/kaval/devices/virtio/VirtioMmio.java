@@ -6,6 +6,8 @@ import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
 import org.kaval.devices.InterruptLine;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.kvm.KvmVm.Doorbell;
 import org.kaval.linux.ErrnoException;
 
@@ -40,7 +42,7 @@ import org.kaval.linux.ErrnoException;
 /// and what is used later is another edge.
 ///
 /// Any thread (the selectors are guarded by this).
-public final class VirtioMmio implements Device, AutoCloseable {
+public final class VirtioMmio implements Device, Persistent, AutoCloseable {
     /// How much address space it takes.
     public static final long SIZE = 0x1000;
 
@@ -244,6 +246,41 @@ public final class VirtioMmio implements Device, AutoCloseable {
                 interrupts = 0;
             }
         }
+    }
+
+    @Override
+    public void hold() {
+        control.hold();
+    }
+
+    @Override
+    public boolean awaitIdle(long nanos) throws InterruptedException {
+        return control.awaitIdle(nanos);
+    }
+
+    @Override
+    public void release() {
+        control.release();
+    }
+
+    @Override
+    public synchronized void persist(StateFields state) {
+        int least = Integer.MIN_VALUE;
+        int most = Integer.MAX_VALUE;
+        deviceFeaturesSelect =
+                state.number("deviceFeaturesSelect", deviceFeaturesSelect, least, most);
+        driverFeaturesSelect =
+                state.number("driverFeaturesSelect", driverFeaturesSelect, least, most);
+        queueSelect = state.number("queueSelect", queueSelect, least, most);
+        synchronized (interruptLock) {
+            interrupts = state.number("interrupts", interrupts, 0, USED_BUFFER | CONFIG_CHANGE);
+        }
+        control.persist(state.part("control"));
+    }
+
+    @Override
+    public void restored() {
+        control.restored();
     }
 
     /// Ends the device. The guest may no longer run.

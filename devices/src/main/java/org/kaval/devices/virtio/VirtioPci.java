@@ -9,6 +9,8 @@ import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
 import org.kaval.devices.LevelLine;
 import org.kaval.devices.MessageInterrupts;
+import org.kaval.devices.Persistent;
+import org.kaval.devices.StateFields;
 import org.kaval.devices.pci.MsiX;
 import org.kaval.devices.pci.PciBar;
 import org.kaval.devices.pci.PciFunction;
@@ -32,7 +34,7 @@ import org.kaval.memory.GuestRange;
 /// function be a bus master is not looked at: drivers are known to forget it.
 ///
 /// Any thread.
-public final class VirtioPci implements AutoCloseable {
+public final class VirtioPci implements Persistent, AutoCloseable {
     /// No vector (§4.1.4.3).
     static final int NO_VECTOR = 0xffff;
 
@@ -156,6 +158,44 @@ public final class VirtioPci implements AutoCloseable {
         int capability = addCapability(PCI_CFG, 0, 0);
         function.answer(
                 capability + 16, Integer.BYTES, new ConfigurationAccess(capability, registers));
+    }
+
+    @Override
+    public void hold() {
+        control.hold();
+    }
+
+    @Override
+    public boolean awaitIdle(long nanos) throws InterruptedException {
+        return control.awaitIdle(nanos);
+    }
+
+    @Override
+    public void release() {
+        control.release();
+    }
+
+    /// Without the function's configuration space, which is the bus's to keep.
+    @Override
+    public void persist(StateFields state) {
+        common.persist(state.part("common"));
+        msix.persist(state.part("msix"));
+        configVector = vector(state, "configVector", configVector);
+        for (int i = 0; i < queueVectors.length; i++) {
+            queueVectors[i] = vector(state, "queueVector%d".formatted(i), queueVectors[i]);
+        }
+        isr.set(state.number("isr", isr.get(), 0, ISR_QUEUE | ISR_CONFIG));
+        control.persist(state.part("control"));
+    }
+
+    private int vector(StateFields state, String name, int value) {
+        int vector = state.number(name, value, 0, NO_VECTOR);
+        return vector < msix.count() ? vector : NO_VECTOR;
+    }
+
+    @Override
+    public void restored() {
+        control.restored();
     }
 
     /// Ends the device. The guest may no longer run.

@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 import org.junit.jupiter.api.AfterEach;
@@ -17,6 +19,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.devices.Host;
+import org.kaval.devices.StateException;
+import org.kaval.devices.StateFields;
 import org.kaval.devices.virtio.GuestDriver.Buffer;
 import org.kaval.devices.virtio.GuestDriver.Used;
 import org.kaval.memory.GuestFault;
@@ -219,10 +223,10 @@ class VirtQueueTest {
         queue.setAddress(VirtQueue.Part.AVAILABLE, 0);
         queue.setAddress(VirtQueue.Part.USED, 0);
 
-        assertEquals(
-                new VirtQueueState(
-                        SIZE, true, driver.descriptors, driver.available, driver.used, 0, 0),
-                queue.state());
+        assertEquals(SIZE, queue.size());
+        assertEquals(driver.descriptors, queue.address(VirtQueue.Part.DESCRIPTORS));
+        assertEquals(driver.available, queue.address(VirtQueue.Part.AVAILABLE));
+        assertEquals(driver.used, queue.address(VirtQueue.Part.USED));
     }
 
     @Test
@@ -234,7 +238,7 @@ class VirtQueueTest {
         driver.collect();
 
         var other = new VirtQueue(memory, 0, SIZE, () -> interrupts++, null);
-        other.restore(queue.state());
+        other.persist(StateFields.restoring(saved(queue), 0));
         other.start(BOTH);
         int head = driver.add(Buffer.toRead(DATA, 4));
         assertTrue(other.take(chain));
@@ -243,12 +247,75 @@ class VirtQueueTest {
         assertEquals(List.of(new Used(head, 0)), driver.collect());
     }
 
+    private static Map<String, Object> saved(VirtQueue queue) {
+        var state = StateFields.saving();
+        queue.persist(state);
+        return new HashMap<>(state.saved());
+    }
+
     @ParameterizedTest
-    @CsvSource({"3, 0, 0", "65536, 0, 0", "-1, 0, 0", "8, 65536, 0", "8, 0, -1"})
-    void stateThatCannotBeIsRefused(int size, int nextAvailable, int nextUsed) {
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> new VirtQueueState(size, true, 0, 0, 0, nextAvailable, nextUsed));
+    @CsvSource({
+        "size, 3",
+        "size, 65536",
+        "size, -1",
+        "nextAvailable, 65536",
+        "nextUsed, -1",
+        "descriptors, 1",
+        "used, 0x7ffffffffffffff0",
+        "available, -2"
+    })
+    void stateThatCannotBeIsRefused(String field, String value) {
+        start(BOTH);
+        Map<String, Object> state = saved(queue);
+        state.put(field, Long.decode(value));
+
+        assertThrows(StateException.class, () -> queue.persist(StateFields.restoring(state, 0)));
+    }
+
+    /// A driver may write any size, and is told of it when it enables the queue.
+    @Test
+    void queueThatIsNotEnabledKeepsWhateverIsInItsRegisters() {
+        queue.setSize(3);
+        queue.setAddress(VirtQueue.Part.USED, 7);
+        var other = new VirtQueue(memory, 0, SIZE, () -> interrupts++, null);
+
+        other.persist(StateFields.restoring(saved(queue), 0));
+
+        assertEquals(3, other.size());
+        assertEquals(7, other.address(VirtQueue.Part.USED));
+        assertFalse(other.isReady());
+    }
+
+    @Test
+    void heldQueueGivesNothingUntilItIsReleased() throws InterruptedException {
+        start(BOTH);
+        driver.add(Buffer.toRead(DATA, 4));
+        driver.add(Buffer.toRead(DATA, 4));
+        take();
+
+        queue.hold();
+
+        assertFalse(queue.take(new DescriptorChain(memory)));
+        assertFalse(queue.awaitRequest());
+        assertFalse(queue.awaitIdle(System.nanoTime()), "one has been taken");
+        queue.complete(chain, 0);
+        assertTrue(queue.awaitIdle(System.nanoTime()));
+        queue.release();
+        take();
+    }
+
+    @Test
+    void requestThatIsPutBackIsTakenAgain() throws InterruptedException {
+        start(BOTH);
+        int head = driver.add(Buffer.toRead(DATA, 4));
+        take();
+
+        queue.putBack();
+
+        assertTrue(queue.awaitIdle(System.nanoTime()));
+        take();
+        assertEquals(head, chain.head());
+        assertEquals(1, queue.requests());
     }
 
     @Test
