@@ -65,6 +65,11 @@ public final class RateLimit {
         this.clock = clock;
     }
 
+    /// Whether everything passes at once.
+    public boolean isUnlimited() {
+        return operations.rate.perSecond == 0 && bytes.rate.perSecond == 0;
+    }
+
     /// Takes tokens for one operation.
     ///
     /// @return after how many nanoseconds it may begin

@@ -16,6 +16,9 @@ import org.kaval.linux.abi.LinuxAbi;
 public final class Fd implements AutoCloseable {
     private static final int AT_FDCWD = -100; // linux/fcntl.h
 
+    // linux/fs.h; not of jextract, which skips macros with a cast
+    static final int RWF_NOWAIT = 8;
+
     private final String name;
     private volatile int number; // -1 once closed
 
@@ -196,12 +199,26 @@ public final class Fd implements AutoCloseable {
         return vectored("pwritev", Syscall.PWRITEV, source, from, length, fileOffset);
     }
 
+    /// {@link #preadv} of what is in the host's page cache (`RWF_NOWAIT` of preadv2(2)): does not
+    /// wait for a disk. Allocates nothing.
+    ///
+    /// @return how many bytes, 0 at the end of the file; -1 if it would have to wait
+    /// @throws ErrnoException with {@link Errno#EOPNOTSUPP} if this kind of file cannot tell
+    public long preadvNow(IoVector into, long from, long length, long fileOffset)
+            throws ErrnoException {
+        long result = into.call(Syscall.PREADV2, number(), from, length, fileOffset, RWF_NOWAIT);
+        if (result == -Errno.EAGAIN || result == -Errno.EINTR) {
+            return -1;
+        }
+        return Syscall.check("preadv2", name, result);
+    }
+
     private long vectored(
             String operation, int call, IoVector memory, long from, long length, long fileOffset)
             throws ErrnoException {
         long result;
         do {
-            result = memory.call(call, number(), from, length, fileOffset);
+            result = memory.call(call, number(), from, length, fileOffset, 0);
         } while (result == -Errno.EINTR);
         return Syscall.check(operation, name, result);
     }

@@ -169,9 +169,9 @@ public final class IoVector {
         return (bits & (alignment - 1)) == 0;
     }
 
-    /// Makes a system call that is given a part of the ranges and a place in a file: preadv(2) or
-    /// pwritev(2). Returns its result, or `-errno`.
-    long call(int systemCall, int descriptor, long from, long length, long fileOffset) {
+    /// Makes a system call that is given a part of the ranges and a place in a file: preadv(2),
+    /// pwritev(2), or preadv2(2), which has flags. Returns its result, or `-errno`.
+    long call(int systemCall, int descriptor, long from, long length, long fileOffset, int flags) {
         Objects.checkFromIndexSize(from, length, byteSize);
         if (length == 0) {
             return 0;
@@ -198,7 +198,7 @@ public final class IoVector {
                     last - first + 1,
                     fileOffset,
                     0,
-                    0);
+                    flags);
         } finally {
             restore(first);
             restore(last);

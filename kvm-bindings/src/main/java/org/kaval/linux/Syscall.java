@@ -46,6 +46,7 @@ final class Syscall {
     static final int PREADV = 295;
     static final int PWRITEV = 296;
     static final int MEMFD_CREATE = 319;
+    static final int PREADV2 = 327;
 
     private static final StructLayout STATE = Linker.Option.captureStateLayout();
     private static final long ERRNO = STATE.byteOffset(groupElement("errno"));

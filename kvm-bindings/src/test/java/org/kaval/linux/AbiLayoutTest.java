@@ -276,6 +276,7 @@ class AbiLayoutTest {
         expected.put(
                 "offsetof(struct kvm_irq_routing, entries)",
                 intConstants(KvmVm.class).getOrDefault("ROUTING_HEADER", 0L));
+        expected.put("RWF_NOWAIT", intConstants(Fd.class).getOrDefault("RWF_NOWAIT", 0L));
         expected.put("(int) EPOLLET", intConstants(WakeUp.class).getOrDefault("EPOLLET", 0L));
         return expected;
     }

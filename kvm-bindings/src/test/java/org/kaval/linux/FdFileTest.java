@@ -32,6 +32,24 @@ class FdFileTest {
         assertEquals("openat on %s: EEXIST".formatted(file), refused.getMessage());
     }
 
+    /// Which file systems can tell depends on the kernel.
+    @Test
+    void onlyWhatIsInThePageCacheIsReadNow() throws Exception {
+        Path file = Files.write(directory.resolve("file"), new byte[] {1, 2, 3});
+        try (Fd fd = Fd.open(file, Fd.Access.READ)) {
+            MemorySegment into = Arena.ofAuto().allocate(3);
+            IoVector vector = IoVector.of(into);
+            try {
+                assertEquals(3, fd.preadvNow(vector, 0, 3, 0));
+                assertArrayEquals(new byte[] {1, 2, 3}, into.toArray(JAVA_BYTE));
+                assertEquals(1, fd.preadvNow(vector, 1, 2, 2));
+                assertEquals(0, fd.preadvNow(vector, 0, 3, 3));
+            } catch (ErrnoException e) {
+                assertEquals(Errno.EOPNOTSUPP, e.errno(), e.getMessage());
+            }
+        }
+    }
+
     @Test
     void temporaryFileHasNoName() throws Exception {
         try (Fd fd = Fd.temporary(directory, "layer")) {

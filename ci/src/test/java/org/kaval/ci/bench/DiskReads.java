@@ -23,7 +23,7 @@ final class DiskReads {
     private static final int ROM_ROOM = 0xe000;
 
     /// What {@link #PHASES} count, as in the guest's source.
-    private static final int[] REQUESTS = {20_000, 200_000, 4_000};
+    private static final int[] REQUESTS = {100_000, 1_000_000, 10_000};
 
     private static final String[] PHASES = {
         "4 KiB anywhere, one at a time",

@@ -17,6 +17,13 @@ interface BlockFile extends Closeable {
 
     void read(long offset, IoVector into, long from, long length) throws IOException;
 
+    /// {@link #read} if that need not wait for a disk.
+    ///
+    /// @return false if it would; some of the bytes may have been filled nevertheless
+    default boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        return false;
+    }
+
     void write(long offset, IoVector source, long from, long length) throws IOException;
 
     /// Returns when what has been written is on the disk.

@@ -23,6 +23,13 @@ public interface BlockImage extends Closeable {
     /// Fills bytes `from` to `from + length` of `into` with what is at `offset`.
     void read(long offset, IoVector into, long from, long length) throws IOException;
 
+    /// {@link #read} if that need not wait for a disk.
+    ///
+    /// @return false if it would; some of the bytes may have been filled nevertheless
+    default boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        return false;
+    }
+
     /// Writes bytes `from` to `from + length` of `source` to `offset`. Not on the disk until {@link
     /// #flush}.
     void write(long offset, IoVector source, long from, long length) throws IOException;

@@ -79,33 +79,50 @@ final class ClusterMap {
     /// {@link #done} is called with the result: clusters that are freed meanwhile are not used for
     /// anything else.
     Run lookup(long offset, long limit) throws IOException {
-        long cluster = offset >>> clusterBits;
-        int l1Index = (int) (cluster / entriesPerTable);
-        int index = (int) (cluster % entriesPerTable);
         while (true) {
+            Run run = find(offset, limit);
+            if (run != null) {
+                return run;
+            }
             long tableOffset;
             synchronized (tables) {
-                tableOffset = tableOffset(l1Index);
-                Table table = tableOffset == 0 ? null : tables.find(tableOffset);
-                if (tableOffset == 0 || table != null) {
-                    Run run = runs.isEmpty() ? new Run() : runs.removeLast();
-                    boolean ok = false;
-                    try {
-                        fill(run, table, index, offset & (clusterSize - 1), limit);
-                        run.writable &= (l1[l1Index] & Qcow2.COPIED) != 0;
-                        ok = true;
-                    } finally {
-                        if (!ok) {
-                            runs.add(run);
-                        }
-                    }
-                    run.generation = generation;
-                    readers[generation]++;
-                    return run;
+                tableOffset = tableOffset(l1Index(offset));
+            }
+            if (tableOffset != 0) { // else it has just been taken away
+                tables.load(tableOffset);
+            }
+        }
+    }
+
+    /// {@link #lookup} in the tables that are in memory; null if the one that it takes is not.
+    @Nullable Run find(long offset, long limit) throws CorruptImageException {
+        int l1Index = l1Index(offset);
+        int index = (int) ((offset >>> clusterBits) % entriesPerTable);
+        synchronized (tables) {
+            long tableOffset = tableOffset(l1Index);
+            Table table = tableOffset == 0 ? null : tables.find(tableOffset);
+            if (tableOffset != 0 && table == null) {
+                return null;
+            }
+            Run run = runs.isEmpty() ? new Run() : runs.removeLast();
+            boolean ok = false;
+            try {
+                fill(run, table, index, offset & (clusterSize - 1), limit);
+                run.writable &= (l1[l1Index] & Qcow2.COPIED) != 0;
+                ok = true;
+            } finally {
+                if (!ok) {
+                    runs.add(run);
                 }
             }
-            tables.load(tableOffset);
+            run.generation = generation;
+            readers[generation]++;
+            return run;
         }
+    }
+
+    private int l1Index(long offset) {
+        return (int) ((offset >>> clusterBits) / entriesPerTable);
     }
 
     /// Ends what {@link #lookup} has begun.

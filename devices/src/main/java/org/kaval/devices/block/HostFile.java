@@ -19,6 +19,7 @@ final class HostFile implements BlockFile {
     private final @Nullable DirectAccess direct;
 
     // false once the file system has said that it cannot
+    private volatile boolean tellsWhatIsCached = true;
     private volatile boolean punches = true;
     private volatile boolean zeroes = true;
 
@@ -110,6 +111,24 @@ final class HostFile implements BlockFile {
             return;
         }
         readAll(fd, offset, into, from, length);
+    }
+
+    @Override
+    public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        if (direct != null || !tellsWhatIsCached) {
+            return false;
+        }
+        long count;
+        try {
+            count = fd.preadvNow(into, from, length, offset);
+        } catch (ErrnoException e) {
+            if (e.errno() != Errno.EOPNOTSUPP) {
+                throw e;
+            }
+            tellsWhatIsCached = false;
+            return false;
+        }
+        return count == length;
     }
 
     @Override

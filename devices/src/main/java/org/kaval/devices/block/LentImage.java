@@ -26,6 +26,11 @@ record LentImage(BlockImage image) implements BlockImage {
     }
 
     @Override
+    public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        return image.tryRead(offset, into, from, length);
+    }
+
+    @Override
     public void write(long offset, IoVector source, long from, long length) throws IOException {
         image.write(offset, source, from, length);
     }

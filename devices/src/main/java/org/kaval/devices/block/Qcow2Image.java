@@ -103,6 +103,12 @@ public final class Qcow2Image implements BlockImage {
     }
 
     @Override
+    public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        Objects.checkFromIndexSize(offset, length, size);
+        return reader.tryRead(offset, into, from, length);
+    }
+
+    @Override
     public void write(long offset, IoVector source, long from, long length) throws IOException {
         writeUnchecked(checkChange(offset, length), offset, source, from, length);
     }

@@ -39,6 +39,50 @@ final class Qcow2Reader {
         }
     }
 
+    /// {@link #read} if that need not wait for a disk.
+    ///
+    /// @return false if it would; some of the bytes may have been filled nevertheless
+    boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        long done = 0;
+        while (done < length) {
+            Run run = map.find(offset + done, length - done);
+            if (run == null) {
+                return false;
+            }
+            long count = run.length;
+            try {
+                long at = from + done;
+                boolean read =
+                        switch (run.kind) {
+                            case DATA -> file.tryRead(run.host, into, at, count);
+                            case ZERO -> {
+                                into.fillWithZeroes(at, count);
+                                yield true;
+                            }
+                            case ABSENT -> tryReadBelow(offset + done, into, at, count);
+                            case COMPRESSED -> false; // takes as long as a disk
+                        };
+                if (!read) {
+                    return false;
+                }
+            } finally {
+                map.done(run);
+            }
+            done += count;
+        }
+        return true;
+    }
+
+    private boolean tryReadBelow(long offset, IoVector into, long from, long length)
+            throws IOException {
+        long there = Math.clamp(sizeBelow() - offset, 0, length);
+        if (backing != null && there > 0 && !backing.tryRead(offset, into, from, there)) {
+            return false;
+        }
+        into.fillWithZeroes(from + there, length - there);
+        return true;
+    }
+
     private void readBelow(long offset, IoVector into, long from, long length) throws IOException {
         long there = Math.min(length, sizeBelow() - offset);
         if (backing != null && there > 0) {

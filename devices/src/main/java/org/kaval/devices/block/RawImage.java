@@ -78,6 +78,12 @@ public final class RawImage implements BlockImage {
     }
 
     @Override
+    public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        Objects.checkFromIndexSize(offset, length, size);
+        return file.tryRead(offset, into, from, length);
+    }
+
+    @Override
     public void write(long offset, IoVector source, long from, long length) throws IOException {
         checkChange(offset, length);
         file.write(offset, source, from, length);

@@ -2,6 +2,7 @@ package org.kaval.devices.virtio;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import org.kaval.linux.WakeUp;
@@ -10,9 +11,11 @@ import org.kaval.memory.GuestFault;
 /// Threads that serve the requests of one queue, for a device whose work may block. There are as
 /// many as have been busy at once, up to a limit.
 ///
-/// All wait for the doorbell; each ring wakes one of them. It takes a request, sees to it that
+/// All wait for the doorbell; each ring wakes one of them. It takes requests, one after the other,
+/// as long as their work does not have to wait. Before it does work that has to, it sees to it that
 /// another thread looks after the rest, and does the work itself, so that the request does not
-/// change hands.
+/// change hands. Where a queue has been busy, a thread looks for the next request for some
+/// microseconds before it asks to be rung for ({@link Patience}).
 ///
 /// Made and closed by one thread at a time.
 public final class QueueThreads implements AutoCloseable {
@@ -24,12 +27,24 @@ public final class QueueThreads implements AutoCloseable {
     private final Supplier<Handler> handlers;
     private final List<Thread> threads = new ArrayList<>(); // guarded by itself
     private final AtomicInteger idle = new AtomicInteger();
+    private final AtomicBoolean watched = new AtomicBoolean(); // by a thread that will not sleep
     private volatile boolean full; // there are as many threads as there can be
     private volatile boolean stopping;
 
     /// Deals with requests. Each thread has its own.
     @FunctionalInterface
     public interface Handler {
+        /// What {@link #tryHandle} answers if it has done nothing.
+        long WOULD_WAIT = -1;
+
+        /// Deals with one if that takes no longer than to wake another thread.
+        ///
+        /// @return as {@link #handle}, or {@link #WOULD_WAIT}
+        /// @throws GuestFault if the driver has broken the rules
+        default long tryHandle(DescriptorChain request) {
+            return WOULD_WAIT;
+        }
+
         /// Deals with one; allocates nothing.
         ///
         /// @return how many bytes of its writable part it has written, from the first on
@@ -76,12 +91,15 @@ public final class QueueThreads implements AutoCloseable {
 
     private void run(Handler handler) {
         var request = new DescriptorChain(link.memory());
+        var patience = new Patience();
         try {
             while (!stopping) {
-                serve(handler, request);
+                serve(handler, request, patience);
+                long since = System.nanoTime();
                 idle.incrementAndGet();
                 doorbell.await(-1);
                 idle.decrementAndGet();
+                patience.slept(System.nanoTime() - since);
             }
         } catch (Throwable bug) { // the thread's last frame: the machine has to hear of it
             link.broken(bug);
@@ -90,16 +108,41 @@ public final class QueueThreads implements AutoCloseable {
         }
     }
 
-    private void serve(Handler handler, DescriptorChain request) {
+    private void serve(Handler handler, DescriptorChain request, Patience patience) {
         try {
             do {
                 while (!stopping && queue.take(request)) {
-                    letAnotherWait(queue.awaitRequest());
-                    queue.complete(request, handler.handle(request));
+                    long written = handler.tryHandle(request);
+                    if (written == Handler.WOULD_WAIT) {
+                        letAnotherWait(queue.awaitRequest());
+                        written = handler.handle(request);
+                    }
+                    queue.complete(request, written);
                 }
-            } while (!stopping && queue.awaitRequest());
+            } while (!stopping && (watch(patience.nanos()) || queue.awaitRequest()));
         } catch (GuestFault fault) {
             link.needsReset(fault);
+        }
+    }
+
+    /// Looks for requests of which the driver has not been asked to tell.
+    ///
+    /// @return whether there is one
+    private boolean watch(long nanos) {
+        if (nanos == 0 || !watched.compareAndSet(false, true)) {
+            return false;
+        }
+        try {
+            long start = System.nanoTime();
+            do {
+                if (queue.hasRequest()) {
+                    return true;
+                }
+                Thread.onSpinWait();
+            } while (System.nanoTime() - start < nanos && !stopping);
+            return false;
+        } finally {
+            watched.set(false);
         }
     }
 

@@ -309,6 +309,13 @@ public final class VirtQueue {
         }
     }
 
+    /// Whether there is a request to take.
+    ///
+    /// @throws GuestFault if the driver has broken the rules
+    synchronized boolean hasRequest() {
+        return running && !held && pending() != 0;
+    }
+
     /// Asks the driver to ring when it adds a request.
     ///
     /// @return whether there is one already: the driver may have added it before it could see this

@@ -23,6 +23,7 @@ final class MemoryFile implements BlockFile {
     private byte[] content;
     private int size;
     private long limit = Long.MAX_VALUE;
+    private boolean inCache;
     private final List<Change> changes = new ArrayList<>();
 
     MemoryFile(byte... content) {
@@ -33,6 +34,11 @@ final class MemoryFile implements BlockFile {
     /// Makes writes behind `bytes` fail.
     void limit(long bytes) {
         limit = bytes;
+    }
+
+    /// Lets it be read without waiting.
+    void cache() {
+        inCache = true;
     }
 
     synchronized byte[] content() {
@@ -88,6 +94,14 @@ final class MemoryFile implements BlockFile {
             into.copyFrom(from, Bytes.segment(bytes), 0, there);
         }
         into.fillWithZeroes(from + there, length - there);
+    }
+
+    @Override
+    public synchronized boolean tryRead(long offset, IoVector into, long from, long length) {
+        if (inCache) {
+            read(offset, into, from, length);
+        }
+        return inCache;
     }
 
     @Override

@@ -14,6 +14,7 @@ final class HookedImage implements BlockImage {
     final Semaphore permits = new Semaphore(Integer.MAX_VALUE / 2);
     volatile boolean failing;
     volatile boolean closed;
+    volatile boolean cached; // what is in memory is read at once
     private final BlockImage image;
     private final boolean readOnly;
 
@@ -49,6 +50,14 @@ final class HookedImage implements BlockImage {
     public void read(long offset, IoVector into, long from, long length) throws IOException {
         begin();
         image.read(offset, into, from, length);
+    }
+
+    @Override
+    public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
+        if (cached) {
+            image.read(offset, into, from, length);
+        }
+        return cached;
     }
 
     @Override

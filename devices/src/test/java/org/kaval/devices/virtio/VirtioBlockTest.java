@@ -24,6 +24,7 @@ import java.io.IOException;
 import java.math.BigInteger;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -388,6 +389,24 @@ class VirtioBlockTest {
         driver.until("16 are under way", () -> image.begun.get() == 16);
         image.permits.release(40);
         driver.awaitUsed(0, 40);
+    }
+
+    @Test
+    void whatIsInMemoryWaitsForNobody() throws Exception {
+        open();
+        byte[] content = random(512);
+        Files.write(file(), content, StandardOpenOption.WRITE);
+        image.permits.drainPermits();
+        driver.submit(0, T_OUT, 100, Buffer.toRead(DATA, 512)); // waits for ever
+        driver.until("the write is under way", () -> image.begun.get() == 1);
+        image.cached = true;
+        for (int i = 0; i < 40; i++) {
+            driver.submit(0, T_IN, 0, Buffer.toWrite(DATA + 512L * i, 512));
+        }
+        driver.awaitUsed(0, 40);
+        assertArrayEquals(content, guest(DATA + 39 * 512, 512));
+        image.permits.release(1);
+        driver.awaitUsed(0, 41);
     }
 
     @Test
