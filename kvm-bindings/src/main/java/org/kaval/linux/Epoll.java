@@ -8,7 +8,8 @@ import java.lang.ref.Reference;
 import org.kaval.linux.abi.LinuxAbi;
 import org.kaval.linux.abi.epoll_event;
 
-/// Waits for many descriptors at once (epoll(7)), level-triggered.
+/// Waits for many descriptors at once (epoll(7)), level-triggered unless {@link #EDGE} says
+/// otherwise.
 ///
 /// {@link #await} and the accessors of its result belong to one thread; the other methods may be
 /// called by any.
@@ -24,6 +25,12 @@ public final class Epoll implements AutoCloseable {
 
     /// The other side has closed; reported without being asked for.
     public static final int HANGUP = LinuxAbi.EPOLLHUP();
+
+    /// The other side will send no more; with {@link #IN}.
+    public static final int END_OF_INPUT = 0x2000; // EPOLLRDHUP of sys/epoll.h
+
+    /// Not for what is there, but when something comes: each time once.
+    public static final int EDGE = WakeUp.EPOLLET;
 
     private static final int CAPACITY = 64;
     private static final long EVENT_SIZE = epoll_event.layout().byteSize();

@@ -180,6 +180,31 @@ public final class Fd implements AutoCloseable {
         }
     }
 
+    /// Reads into bytes `from` to `from + length` of `into` what is next (readv(2)). Allocates
+    /// nothing.
+    ///
+    /// @return how many bytes, 0 at the end, -1 if nothing is there yet
+    public long readv(IoVector into, long from, long length) throws ErrnoException {
+        return stream("readv", Syscall.READV, into, from, length);
+    }
+
+    /// Writes bytes `from` to `from + length` of `source` (writev(2)). Allocates nothing.
+    ///
+    /// @return how many bytes, -1 if there is no room yet
+    /// @throws ErrnoException with {@link Errno#EPIPE} if nobody will read them
+    public long writev(IoVector source, long from, long length) throws ErrnoException {
+        return stream("writev", Syscall.WRITEV, source, from, length);
+    }
+
+    private long stream(String operation, int call, IoVector memory, long from, long length)
+            throws ErrnoException {
+        long result;
+        do {
+            result = memory.call(call, number(), from, length, 0, 0);
+        } while (result == -Errno.EINTR);
+        return result == -Errno.EAGAIN ? -1 : Syscall.check(operation, name, result);
+    }
+
     /// Reads from `fileOffset` on into bytes `from` to `from + length` of `into` (preadv(2)).
     /// Allocates nothing.
     ///

@@ -170,7 +170,8 @@ public final class IoVector {
     }
 
     /// Makes a system call that is given a part of the ranges and a place in a file: preadv(2),
-    /// pwritev(2), or preadv2(2), which has flags. Returns its result, or `-errno`.
+    /// pwritev(2), or preadv2(2), which has flags; readv(2) and writev(2) look at neither. Returns
+    /// its result, or `-errno`.
     long call(int systemCall, int descriptor, long from, long length, long fileOffset, int flags) {
         Objects.checkFromIndexSize(from, length, byteSize);
         if (length == 0) {

@@ -28,11 +28,19 @@ final class Syscall {
     static final int IOCTL = 16;
     static final int PREAD64 = 17;
     static final int PWRITE64 = 18;
+    static final int READV = 19;
+    static final int WRITEV = 20;
     static final int MADVISE = 28;
     static final int GETPID = 39;
+    static final int SOCKET = 41;
+    static final int CONNECT = 42;
+    static final int SHUTDOWN = 48;
+    static final int BIND = 49;
+    static final int LISTEN = 50;
     static final int FCNTL = 72;
     static final int FDATASYNC = 75;
     static final int FTRUNCATE = 77;
+    static final int FCHMOD = 91;
     static final int GETTID = 186;
     static final int EPOLL_CTL = 233;
     static final int TGKILL = 234;
@@ -41,6 +49,7 @@ final class Syscall {
     static final int TIMERFD_CREATE = 283;
     static final int FALLOCATE = 285;
     static final int TIMERFD_SETTIME = 286;
+    static final int ACCEPT4 = 288;
     static final int EVENTFD2 = 290;
     static final int EPOLL_CREATE1 = 291;
     static final int PREADV = 295;

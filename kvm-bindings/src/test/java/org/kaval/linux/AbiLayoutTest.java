@@ -278,7 +278,25 @@ class AbiLayoutTest {
                 intConstants(KvmVm.class).getOrDefault("ROUTING_HEADER", 0L));
         expected.put("RWF_NOWAIT", intConstants(Fd.class).getOrDefault("RWF_NOWAIT", 0L));
         expected.put("(int) EPOLLET", intConstants(WakeUp.class).getOrDefault("EPOLLET", 0L));
+        expected.put("EPOLLRDHUP", (long) Epoll.END_OF_INPUT);
+        expected.putAll(socketNumbers());
         return expected;
+    }
+
+    private static Map<String, Long> socketNumbers() {
+        return Map.ofEntries(
+                Map.entry("AF_UNIX", (long) UnixSocket.AF_UNIX),
+                Map.entry("SOCK_STREAM", (long) UnixSocket.SOCK_STREAM),
+                Map.entry("SOCK_NONBLOCK", (long) UnixSocket.SOCK_NONBLOCK),
+                Map.entry("SOCK_CLOEXEC", (long) UnixSocket.SOCK_CLOEXEC),
+                Map.entry("SHUT_RD", (long) UnixSocket.SHUT_RD),
+                Map.entry("SHUT_WR", (long) UnixSocket.SHUT_WR),
+                Map.entry("SOMAXCONN", (long) UnixSocket.SOMAXCONN),
+                Map.entry("sizeof(struct sockaddr_un)", (long) UnixSocket.SIZE),
+                Map.entry("offsetof(struct sockaddr_un, sun_path)", (long) UnixSocket.PATH),
+                Map.entry(
+                        "sizeof(((struct sockaddr_un *) 0)->sun_path) - 1",
+                        (long) UnixSocket.MAX_PATH));
     }
 
     /// The static final `int`s of `type` by name, private ones included, in upper case as C's are.

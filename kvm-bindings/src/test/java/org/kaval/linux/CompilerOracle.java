@@ -37,10 +37,12 @@ final class CompilerOracle {
                     "sys/eventfd.h",
                     "sys/ioctl.h",
                     "sys/mman.h",
+                    "sys/socket.h",
                     "sys/stat.h",
                     "sys/syscall.h",
                     "sys/timerfd.h",
                     "sys/uio.h",
+                    "sys/un.h",
                     "linux/falloc.h",
                     "linux/fs.h",
                     "linux/kvm.h");
