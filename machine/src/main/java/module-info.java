@@ -2,6 +2,7 @@
 module org.kaval.machine {
     requires transitive org.kaval.devices;
     requires transitive org.kaval.vcpu;
+    requires com.fasterxml.jackson.core;
     requires jdk.jfr;
     requires org.tukaani.xz;
     requires static transitive org.jspecify;
@@ -10,5 +11,6 @@ module org.kaval.machine {
     exports org.kaval.machine.acpi;
     exports org.kaval.machine.boot;
     exports org.kaval.machine.diagnosis;
+    exports org.kaval.machine.snapshot;
     exports org.kaval.machine.trace;
 }

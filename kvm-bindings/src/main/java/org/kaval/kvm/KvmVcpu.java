@@ -10,6 +10,7 @@ import static org.kaval.kvm.abi.KvmAbi.KVM_GET_XSAVE;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GET_XSAVE2;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GUESTDBG_ENABLE;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GUESTDBG_SINGLESTEP;
+import static org.kaval.kvm.abi.KvmAbi.KVM_KVMCLOCK_CTRL;
 import static org.kaval.kvm.abi.KvmAbi.KVM_MP_STATE_HALTED;
 import static org.kaval.kvm.abi.KvmAbi.KVM_MP_STATE_INIT_RECEIVED;
 import static org.kaval.kvm.abi.KvmAbi.KVM_MP_STATE_UNINITIALIZED;
@@ -19,6 +20,7 @@ import static org.kaval.kvm.abi.KvmAbi.KVM_SET_GUEST_DEBUG;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_MSRS;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_REGS;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_SREGS2;
+import static org.kaval.kvm.abi.KvmAbi.KVM_SET_TSC_KHZ;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_XSAVE;
 import static org.kaval.kvm.abi.KvmAbi.KVM_TRANSLATE;
 
@@ -213,6 +215,21 @@ public final class KvmVcpu {
     /// The frequency of the guest's time-stamp counter in kHz (`KVM_GET_TSC_KHZ`).
     public long tscKilohertz() throws ErrnoException {
         return fd.ioctl("KVM_GET_TSC_KHZ", KVM_GET_TSC_KHZ(), 0);
+    }
+
+    /// Sets that frequency (`KVM_SET_TSC_KHZ`).
+    ///
+    /// @throws ErrnoException if the host cannot scale its own
+    public void setTscKilohertz(long kilohertz) throws ErrnoException {
+        fd.ioctl("KVM_SET_TSC_KHZ", KVM_SET_TSC_KHZ(), kilohertz);
+    }
+
+    /// Tells the guest that it has stood still, so that it does not take that for a hang
+    /// (`KVM_KVMCLOCK_CTRL`).
+    ///
+    /// @return whether it will hear of it: it has to use kvm-clock
+    public boolean tellOfPause() {
+        return fd.tryIoctl(KVM_KVMCLOCK_CTRL(), 0) == 0;
     }
 
     void close() {

@@ -47,6 +47,20 @@ public enum KvmVmState {
         this.part = new StatePart(kernelName, getRequest, setRequest, size, selector);
     }
 
+    /// What {@link #CLOCK} is after a while.
+    ///
+    /// @param clock as it was read
+    /// @param nanos how long ago that was
+    public static byte[] clockAfter(byte[] clock, long nanos) {
+        byte[] later = clock.clone();
+        MemorySegment view = StatePart.view(later);
+        long then = (long) StatePart.LONG.get(view, kvm_clock_data.clock$offset());
+        StatePart.LONG.set(view, kvm_clock_data.clock$offset(), then + nanos);
+        // with KVM_CLOCK_REALTIME the kernel would add the time itself, where it can
+        StatePart.INT.set(view, kvm_clock_data.flags$offset(), 0);
+        return later;
+    }
+
     byte[] read(Fd fd) throws ErrnoException {
         byte[] bytes = part.read(fd);
         if (this == CLOCK) {

@@ -3,6 +3,7 @@ package org.kaval.kvm;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_INT_UNALIGNED;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -18,6 +19,9 @@ import org.kaval.linux.Fd;
 record StatePart(String name, long getRequest, long setRequest, long size, int selector) {
     /// For structures in byte arrays, which have no alignment.
     static final VarHandle INT = JAVA_INT_UNALIGNED.varHandle();
+
+    /// The same for eight bytes.
+    static final VarHandle LONG = JAVA_LONG_UNALIGNED.varHandle();
 
     static MemorySegment view(byte[] bytes) {
         return MemorySegment.ofArray(bytes);

@@ -5,7 +5,9 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -25,6 +27,7 @@ import org.kaval.devices.KvmLevelLine;
 import org.kaval.devices.LevelLine;
 import org.kaval.devices.LoopTimer;
 import org.kaval.devices.MessageInterrupts;
+import org.kaval.devices.Persistent;
 import org.kaval.devices.SharedLine;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.devices.virtio.VirtQueue;
@@ -73,6 +76,7 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     private final FlightEvents flightEvents;
     private final List<EdgeLine> edgeLines = new CopyOnWriteArrayList<>();
     private final Map<String, VirtQueue> queues = new ConcurrentHashMap<>();
+    private final Map<String, Persistent> persistent = new LinkedHashMap<>();
     private volatile List<Vcpu> vcpus = List.of();
     private volatile @Nullable Observer observer;
     private @Nullable EventLoop eventLoop;
@@ -154,6 +158,24 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     @Override
     public void count(String device, List<VirtQueue> counted) {
         counted.forEach(queue -> queues.put(device + " " + queue, queue));
+    }
+
+    @Override
+    public void persist(String name, Persistent part) {
+        String unique = name;
+        for (int i = 2; persistent.containsKey(unique); i++) {
+            unique = name + "#" + i;
+        }
+        persistent.put(unique, part);
+    }
+
+    /// What devices have said by {@link #persist}, in this order.
+    Map<String, Persistent> persistent() {
+        return Collections.unmodifiableMap(persistent);
+    }
+
+    KvmVm kvm() {
+        return vm;
     }
 
     private Map<String, Long> queueCounts() {

@@ -8,6 +8,7 @@ import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
 import org.kaval.devices.LevelLine;
 import org.kaval.devices.MessageInterrupts;
+import org.kaval.devices.Persistent;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.devices.virtio.VirtQueue;
 import org.kaval.linux.ErrnoException;
@@ -77,6 +78,12 @@ public interface MachineContext {
 
     /// Lets the flight recorder count the requests in a device's queues.
     void count(String device, List<VirtQueue> queues);
+
+    /// Puts the state of a part into snapshots, after those that have been named before. What is
+    /// not named is not saved.
+    ///
+    /// @param name tells it from the others, as `serial0`; a restored machine has the same
+    void persist(String name, Persistent part);
 
     /// Ends the machine; the first outcome counts. Any thread.
     void end(VmOutcome outcome);

@@ -71,6 +71,7 @@ final class Mainboard {
         var uart = new Uart16550(console, machine.interruptLine(Uart16550.COM1_IRQ));
         console.connect(uart::portChanged);
         machine.ports().add(Uart16550.COM1, uart);
+        machine.persist("serial0", uart);
         machine.describe(PcDevices.com1());
         serialPort = uart;
     }
@@ -90,6 +91,7 @@ final class Mainboard {
                         machine.levelLine(AcpiPm.SCI),
                         () -> machine.end(new VmOutcome.PoweredOff()));
         machine.ports().add(AcpiPm.PORTS, device);
+        machine.persist("acpi", device);
         powerManagement = device;
     }
 
@@ -104,29 +106,36 @@ final class Mainboard {
                         low,
                         machine.memory().size() - low);
         machine.ports().add(CmosRtc.PORTS, device);
+        machine.persist("rtc", device);
         machine.describe(PcDevices.rtc());
     }
 
     void attachKeyboard(MachineContext machine) throws ErrnoException {
         var device = new I8042(machine.interruptLine(I8042.KEYBOARD_IRQ), restart(machine));
         machine.ports().add(I8042.PORTS, device);
+        machine.persist("i8042", device);
         machine.describe(PcDevices.keyboard());
         keyboard = device;
     }
 
     void attachSystemControl(MachineContext machine) {
-        machine.ports().add(SystemControlPort.PORTS, new SystemControlPort(restart(machine)));
+        var device = new SystemControlPort(restart(machine));
+        machine.ports().add(SystemControlPort.PORTS, device);
+        machine.persist("system-control", device);
     }
 
     void attachPostCodes(MachineContext machine) {
         var device = new PostCodePort();
         machine.ports().add(PostCodePort.PORTS, device);
+        machine.persist("post-codes", device);
         postCodes = device;
     }
 
     void attachPci(MachineContext machine) {
-        machine.ports()
-                .add(PciConfigPorts.PORTS, new PciConfigPorts(machine.pci(), restart(machine)));
+        var ports = new PciConfigPorts(machine.pci(), restart(machine));
+        machine.ports().add(PciConfigPorts.PORTS, ports);
+        machine.persist("pci-ports", ports);
+        machine.persist("pci", machine.pci());
         machine.mmio().add(AddressMap.PCI_ECAM, new PciEcam(machine.pci()));
         machine.pci().add(0, 0, PciHostBridge.create(AddressMap.PCI_ECAM.base()));
     }

@@ -42,6 +42,11 @@ final class Observer {
         this.symbols = symbols;
     }
 
+    /// What was booted.
+    BootDescription boot() {
+        return boot;
+    }
+
     private record Place(boolean memory, boolean write, long address) {}
 
     /// Looks at a guest, which goes on if it runs.

@@ -30,6 +30,7 @@ public final class Virtio {
                     VirtioPci.create(device, host(device, machine), machine.messageInterrupts());
             machine.onClose(function::close);
             machine.count(device.name(), function.queues());
+            machine.persist(device.name(), function);
             machine.pci().add(function.function());
         };
     }
@@ -82,6 +83,7 @@ public final class Virtio {
                         machine.interruptLine(interrupt));
         machine.onClose(registers::close);
         machine.count(device.name(), registers.queues());
+        machine.persist(device.name(), registers);
         machine.mmio().add(range, registers);
         return new Placed(range, interrupt);
     }

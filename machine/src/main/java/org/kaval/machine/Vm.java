@@ -1,6 +1,7 @@
 package org.kaval.machine;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -9,8 +10,12 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
+import org.kaval.kvm.Kvm;
 import org.kaval.machine.diagnosis.Diagnosis;
+import org.kaval.machine.snapshot.CpuFeatures;
+import org.kaval.machine.snapshot.SnapshotWriter;
 import org.kaval.memory.GuestMemory;
+import org.kaval.vcpu.Topology;
 import org.kaval.vcpu.Vcpu;
 
 /// A virtual machine.
@@ -37,13 +42,27 @@ public final class Vm implements AutoCloseable {
     private final Mainboard board;
     private final Observer observer;
     private final @Nullable SilenceWatch silenceWatch;
+    private final Origin origin;
     private State state = State.CREATED; // guarded by this
+    private boolean held; // the devices, until the guest first runs; guarded by this
 
-    Vm(Machine machine, Mainboard board, Observer observer, @Nullable SilenceWatch silenceWatch) {
+    /// What a machine was made from.
+    ///
+    /// @param held whether its devices wait for the guest to run
+    record Origin(Path kvmDevice, Topology topology, boolean held) {}
+
+    Vm(
+            Machine machine,
+            Mainboard board,
+            Observer observer,
+            @Nullable SilenceWatch silenceWatch,
+            Origin origin) {
         this.machine = machine;
         this.board = board;
         this.observer = observer;
         this.silenceWatch = silenceWatch;
+        this.origin = origin;
+        this.held = origin.held;
     }
 
     /// Begins the description of a machine.
@@ -51,7 +70,16 @@ public final class Vm implements AutoCloseable {
         return new VmBuilder();
     }
 
-    /// Lets the guest run for the first time.
+    /// Makes a machine of the snapshot in `directory`, ready to {@link #start}: where the other
+    /// was, it goes on. Its serial output goes nowhere, and it has no devices but the mainboard's;
+    /// {@link VmBuilder#restore} has more to say.
+    ///
+    /// @throws IOException see {@link VmBuilder#restore}
+    public static Vm restore(Path directory) throws IOException {
+        return builder().restore(directory);
+    }
+
+    /// Lets the guest run for the first time, or, restored, go on.
     ///
     /// @throws IllegalStateException if it has been started, or closed
     public synchronized void start() {
@@ -69,6 +97,11 @@ public final class Vm implements AutoCloseable {
             throw new IllegalStateException("cannot pause: the guest has ended");
         }
         state = State.PAUSED;
+        pauseVcpus();
+        machine.happened("paused");
+    }
+
+    private void pauseVcpus() throws InterruptedException {
         machine.vcpus().forEach(Vcpu::requestPause);
         for (Vcpu vcpu : machine.vcpus()) {
             vcpu.pause();
@@ -76,7 +109,6 @@ public final class Vm implements AutoCloseable {
         if (silenceWatch != null) {
             silenceWatch.pause();
         }
-        machine.happened("paused");
     }
 
     /// Lets the guest go on.
@@ -93,7 +125,56 @@ public final class Vm implements AutoCloseable {
         if (silenceWatch != null) {
             silenceWatch.start();
         }
+        if (held) {
+            held = false;
+            SavedMachine.release(machine);
+        }
         machine.vcpus().forEach(Vcpu::resume);
+    }
+
+    /// Writes the whole machine into a folder: memory, vCPUs and devices, but not what disks hold.
+    /// A snapshot that is there is replaced once the new one is whole, and stays if this fails. The
+    /// guest stands still meanwhile, and goes on afterwards if it ran.
+    ///
+    /// Devices finish the requests that they have, for which they have half a minute. A disk that
+    /// is written afterwards no longer is what the guest in the snapshot takes it for: so the
+    /// machine is restored with what the disk was, a copy or an image below an overlay.
+    ///
+    /// @param directory is made, for its owner alone, if it is not there
+    /// @param attributes for the caller: {@link org.kaval.machine.snapshot.Snapshot#attributes}
+    /// @throws IOException if it cannot be written, or a device does not finish
+    /// @throws IllegalStateException if the guest has ended, or the machine is closed
+    public synchronized void snapshot(Path directory, Map<String, String> attributes)
+            throws IOException, InterruptedException {
+        requireOpen("make a snapshot");
+        if (machine.outcome().isDone()) {
+            throw new IllegalStateException("cannot make a snapshot: the guest has ended");
+        }
+        boolean wasHeld = held;
+        try (SnapshotWriter writer = SnapshotWriter.begin(directory);
+                Kvm kvm = Kvm.open(origin.kvmDevice)) {
+            pauseVcpus();
+            SavedMachine.hold(machine);
+            try {
+                Map<String, Object> saved = SavedMachine.save(machine, kvm);
+                var cpu = CpuFeatures.of(SavedMachine.vcpuState(saved, 0).cpuid());
+                writer.commit(
+                        origin.topology, cpu, machine.memory(), observer.boot(), attributes, saved);
+            } finally {
+                if (!wasHeld) {
+                    SavedMachine.release(machine);
+                }
+            }
+        } finally {
+            if (state == State.RUNNING) {
+                run("snapshot");
+            }
+        }
+    }
+
+    /// {@link #snapshot(Path, Map)} without attributes.
+    public void snapshot(Path directory) throws IOException, InterruptedException {
+        snapshot(directory, Map.of());
     }
 
     /// Whether it has been paused.

@@ -11,9 +11,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.InputFilter;
 import org.kaval.devices.SerialConsole;
+import org.kaval.devices.StateException;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.CpuidEntry;
 import org.kaval.kvm.Kvm;
@@ -24,13 +26,18 @@ import org.kaval.linux.HostUnsupportedException;
 import org.kaval.linux.Mmap;
 import org.kaval.machine.acpi.AcpiTables;
 import org.kaval.machine.boot.BootContext;
+import org.kaval.machine.boot.BootDescription;
 import org.kaval.machine.boot.BootSource;
 import org.kaval.machine.boot.MemoryMap;
 import org.kaval.machine.diagnosis.Diagnosis;
+import org.kaval.machine.snapshot.CpuFeatures;
+import org.kaval.machine.snapshot.Snapshot;
+import org.kaval.machine.snapshot.SnapshotException;
 import org.kaval.machine.trace.Trace;
 import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
+import org.kaval.memory.GuestRange;
 import org.kaval.memory.HostMemory;
 import org.kaval.vcpu.CpuidModel;
 import org.kaval.vcpu.EntryState;
@@ -185,20 +192,98 @@ public final class VmBuilder {
         if (source == null) {
             throw new ConfigException("boot", "nothing to boot");
         }
-        checkHostMemory();
+        Topology vcpus = topology;
+        return assemble(
+                new Plan(vcpus, AddressMap.ram(memoryBytes), backing, source.description(), false),
+                CpuidModel::physicalAddressBits,
+                (kvm, machine, cpuid) -> {
+                    AcpiTables tables = Mainboard.writeTables(machine, vcpus);
+                    createVcpus(kvm, machine, cpuid);
+                    machine.vcpus().getFirst().call(entry(source, machine, tables));
+                });
+    }
+
+    /// Builds a machine that goes on where the one in a snapshot was, when it is {@link Vm#start
+    /// started}. Memory, processors and what was booted are the snapshot's; devices are added as
+    /// they were to the other, in the same order. Memory comes from the snapshot's file when the
+    /// guest touches it, so any number of machines may be restored from one snapshot and share what
+    /// they do not write; the file may be replaced or deleted, but not cut short.
+    ///
+    /// Time has passed: the guest's clocks are ahead by as much as the host's.
+    ///
+    /// @throws org.kaval.machine.snapshot.SnapshotException if it is not whole, or this machine has
+    ///   other devices
+    /// @throws HostUnsupportedException if the processor, or KVM, lacks something that it uses
+    /// @throws IOException if a file cannot be read, or the host refused something
+    public Vm restore(Path directory) throws IOException {
+        return restore(Snapshot.read(directory));
+    }
+
+    /// The same of a snapshot that has been read.
+    public Vm restore(Snapshot snapshot) throws IOException {
+        try {
+            return assemble(
+                    new Plan(
+                            snapshot.topology(),
+                            snapshot.memory(),
+                            snapshot.backing(),
+                            snapshot.boot(),
+                            true),
+                    _ -> snapshot.cpu().addressBits(),
+                    (kvm, machine, cpuid) -> {
+                        Topology vcpus = snapshot.topology();
+                        for (int i = 0; i < vcpus.vcpus(); i++) {
+                            machine.addVcpu(i, vcpus.apicId(i));
+                        }
+                        checkFeatures(kvm, machine, cpuid, snapshot);
+                        SavedMachine.restore(machine, snapshot.state());
+                    });
+        } catch (StateException e) {
+            throw new SnapshotException(snapshot.stateFile(), String.valueOf(e.getMessage()));
+        }
+    }
+
+    /// What a machine is, whether it is booted or restored.
+    private record Plan(
+            Topology topology,
+            List<GuestRange> ram,
+            Backing backing,
+            BootDescription boot,
+            boolean restored) {
+        long memoryBytes() {
+            return ram.stream().mapToLong(GuestRange::size).sum();
+        }
+    }
+
+    /// Gives a machine what it begins with.
+    private interface Contents {
+        void fill(Kvm kvm, Machine machine, List<CpuidEntry> cpuid)
+                throws IOException, InterruptedException;
+    }
+
+    private Vm assemble(Plan plan, ToIntFunction<List<CpuidEntry>> addressBits, Contents contents)
+            throws IOException {
+        checkHostMemory(plan.memoryBytes());
         try (Kvm kvm = Kvm.open(kvmDevice)) {
-            checkCapabilities(kvm);
+            checkCapabilities(kvm, plan.topology);
             List<CpuidEntry> cpuid = kvm.supportedCpuid();
-            Machine machine = open(kvm, CpuidModel.physicalAddressBits(cpuid));
+            Machine machine = open(kvm, plan, addressBits.applyAsInt(cpuid));
             boolean built = false;
             try {
                 Mainboard board = attachDevices(machine);
-                AcpiTables tables = Mainboard.writeTables(machine, topology);
-                createVcpus(kvm, machine, cpuid);
-                machine.vcpus().getFirst().call(entry(source, machine, tables));
-                var observer = new Observer(machine, board, source.description(), symbols);
+                contents.fill(kvm, machine, cpuid);
+                if (serialInput != null) {
+                    board.console().readFrom(serialInput, machine.eventLoop());
+                }
+                var observer = new Observer(machine, board, plan.boot, symbols);
                 machine.observeWith(observer);
-                var vm = new Vm(machine, board, observer, silenceWatch(machine, board, observer));
+                var vm =
+                        new Vm(
+                                machine,
+                                board,
+                                observer,
+                                silenceWatch(machine, board, observer),
+                                new Vm.Origin(kvmDevice, plan.topology, plan.restored));
                 built = true;
                 return vm;
             } catch (InterruptedException e) {
@@ -209,6 +294,27 @@ public final class VmBuilder {
                     machine.close();
                 }
             }
+        }
+    }
+
+    /// What this host makes of CPUID is not always what it was told, so a vCPU is asked.
+    private static void checkFeatures(
+            Kvm kvm, Machine machine, List<CpuidEntry> cpuid, Snapshot snapshot)
+            throws IOException, InterruptedException {
+        boolean tscDeadline = kvm.check(Capability.TSC_DEADLINE_TIMER) > 0;
+        var model = new CpuidModel(cpuid, snapshot.topology(), tscDeadline, 0);
+        CpuFeatures own =
+                machine.vcpus()
+                        .getFirst()
+                        .call(vcpu -> {
+                            vcpu.setCpuid(model.forVcpu(0));
+                            return CpuFeatures.of(vcpu.getCpuid());
+                        });
+        List<String> missing = snapshot.cpu().missingFrom(own);
+        if (!missing.isEmpty()) {
+            throw new HostUnsupportedException(
+                    "%s: its guest uses what this host's processor or KVM has not: %s"
+                            .formatted(snapshot.directory(), String.join(", ", missing)));
         }
     }
 
@@ -260,7 +366,7 @@ public final class VmBuilder {
         };
     }
 
-    private void checkHostMemory() throws IOException {
+    private static void checkHostMemory(long memoryBytes) throws IOException {
         HostMemory host = HostMemory.read();
         if (memoryBytes > host.total() + host.swap()) {
             throw new HostUnsupportedException(
@@ -269,7 +375,8 @@ public final class VmBuilder {
         }
     }
 
-    private void checkCapabilities(Kvm kvm) throws HostUnsupportedException {
+    private static void checkCapabilities(Kvm kvm, Topology topology)
+            throws HostUnsupportedException {
         for (Capability capability : Capability.values()) {
             if (capability.need() == Capability.Need.REQUIRED && kvm.check(capability) == 0) {
                 throw new HostUnsupportedException(
@@ -285,8 +392,8 @@ public final class VmBuilder {
         }
     }
 
-    private Machine open(Kvm kvm, int addressBits) throws IOException {
-        GuestMemory memory = GuestMemory.allocate(AddressMap.ram(memoryBytes), backing);
+    private Machine open(Kvm kvm, Plan plan, int addressBits) throws IOException {
+        GuestMemory memory = GuestMemory.allocate(plan.ram, plan.backing);
         KvmVm vm;
         try {
             vm = kvm.createVm();
@@ -311,9 +418,6 @@ public final class VmBuilder {
         }
         for (DeviceFactory factory : devices) {
             factory.attach(machine);
-        }
-        if (serialInput != null) {
-            console.readFrom(serialInput, machine.eventLoop());
         }
         HaltWatch.start(machine::vcpus, machine.timer("halt watch"), machine::endHalted);
         return board;

@@ -869,6 +869,15 @@ public class KvmAbi extends KvmAbi$shared {
     public static long KVM_SET_PIT2() {
         return KVM_SET_PIT2;
     }
+    private static final int KVM_SET_TSC_KHZ = (int)44706L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_SET_TSC_KHZ 44706
+     * }
+     */
+    public static int KVM_SET_TSC_KHZ() {
+        return KVM_SET_TSC_KHZ;
+    }
     private static final int KVM_GET_TSC_KHZ = (int)44707L;
     /**
      * {@snippet lang=c :
@@ -1066,6 +1075,15 @@ public class KvmAbi extends KvmAbi$shared {
      */
     public static long KVM_SET_XCRS() {
         return KVM_SET_XCRS;
+    }
+    private static final int KVM_KVMCLOCK_CTRL = (int)44717L;
+    /**
+     * {@snippet lang=c :
+     * #define KVM_KVMCLOCK_CTRL 44717
+     * }
+     */
+    public static int KVM_KVMCLOCK_CTRL() {
+        return KVM_KVMCLOCK_CTRL;
     }
     private static final long KVM_GET_SREGS2 = 2168499916L;
     /**
