@@ -27,14 +27,24 @@ public final class ByteQueue {
         return true;
     }
 
-    /// Adds as many of `bytes[from, to)` as there is room for.
+    /// Adds as many of `bytes[from, to)` as there is room for; allocates nothing.
     ///
     /// @return how many
-    public synchronized int offer(byte[] bytes, int from, int to) {
-        int count = 0;
-        while (from + count < to && offer(bytes[from + count])) {
-            count++;
+    public int offer(byte[] bytes, int from, int to) {
+        return offer(bytes, from, to, 0);
+    }
+
+    /// The same, and leaves room for `spare` more bytes, or what room there is.
+    public synchronized int offer(byte[] bytes, int from, int to, int spare) {
+        int count = closed ? 0 : Math.clamp(ring.length - size - spare, 0, to - from);
+        int tail = (head + size) % ring.length;
+        int first = Math.min(count, ring.length - tail);
+        System.arraycopy(bytes, from, ring, tail, first);
+        System.arraycopy(bytes, from + first, ring, 0, count - first);
+        if (size == 0 && count > 0) {
+            notifyAll();
         }
+        size += count;
         return count;
     }
 
@@ -59,13 +69,20 @@ public final class ByteQueue {
         while (size == 0 && !closed) {
             wait();
         }
-        if (size == ring.length) {
+        return poll(into, 0, into.length);
+    }
+
+    /// Takes as many bytes as there are, and as fit into `into[from, to)`; allocates nothing.
+    ///
+    /// @return how many
+    public synchronized int poll(byte[] into, int from, int to) {
+        int count = Math.min(size, to - from);
+        if (size == ring.length && count > 0) {
             notifyAll();
         }
-        int count = Math.min(size, into.length);
         int first = Math.min(count, ring.length - head);
-        System.arraycopy(ring, head, into, 0, first);
-        System.arraycopy(ring, 0, into, first, count - first);
+        System.arraycopy(ring, head, into, from, first);
+        System.arraycopy(ring, 0, into, from + first, count - first);
         head = (head + count) % ring.length;
         size -= count;
         return count;

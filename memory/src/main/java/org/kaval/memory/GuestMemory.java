@@ -198,12 +198,22 @@ public final class GuestMemory implements AutoCloseable {
         MemorySegment.copy(slice(address, into.length), JAVA_BYTE, 0, into, 0, into.length);
     }
 
+    /// Fills `into[from, from + length)` with what is at `address`. Allocates nothing.
+    public void read(long address, byte[] into, int from, int length) {
+        GuestRegion region = region(address, length);
+        MemorySegment.copy(region.bytes(), JAVA_BYTE, region.offset(address), into, from, length);
+    }
+
     /// Writes all of `bytes` at `address`.
     public void write(long address, byte[] bytes) {
-        GuestRegion region = region(address, bytes.length);
-        MemorySegment target = region.slice(address, bytes.length);
-        MemorySegment.copy(bytes, 0, target, JAVA_BYTE, 0, bytes.length);
-        region.markWritten(address, bytes.length);
+        write(address, bytes, 0, bytes.length);
+    }
+
+    /// Writes `bytes[from, from + length)` at `address`. Allocates nothing.
+    public void write(long address, byte[] bytes, int from, int length) {
+        GuestRegion region = region(address, length);
+        MemorySegment.copy(bytes, from, region.bytes(), JAVA_BYTE, region.offset(address), length);
+        region.markWritten(address, length);
     }
 
     /// Gives all regions to `vm`, as slots 0, 1, … in ascending order. Once.

@@ -99,9 +99,19 @@ public final class GuestBuffers {
     ///
     /// @throws GuestFault if the request has not so many
     public void read(long offset, byte[] into) {
-        check(offset, into.length);
-        for (int i = 0; i < into.length; i++) {
-            into[i] = (byte) readByte(offset + i);
+        read(offset, into, 0, into.length);
+    }
+
+    /// Fills `into[from, from + length)` with what is at `offset`. Allocates nothing.
+    ///
+    /// @throws GuestFault if the request has not so many
+    public void read(long offset, byte[] into, int from, int length) {
+        check(offset, length);
+        for (int done = 0; done < length; ) {
+            long address = locate(offset + done, 1);
+            int here = (int) Math.min(restOfPiece(address), length - done);
+            memory.read(address, into, from + done, here);
+            done += here;
         }
     }
 
@@ -109,9 +119,19 @@ public final class GuestBuffers {
     ///
     /// @throws GuestFault if the driver has given no room for it
     public void write(long offset, byte[] bytes) {
-        check(offset, bytes.length);
-        for (int i = 0; i < bytes.length; i++) {
-            writeByte(offset + i, bytes[i]);
+        write(offset, bytes, 0, bytes.length);
+    }
+
+    /// Writes `bytes[from, from + length)` at `offset`. Allocates nothing.
+    ///
+    /// @throws GuestFault if the driver has given no room for it
+    public void write(long offset, byte[] bytes, int from, int length) {
+        check(offset, length);
+        for (int done = 0; done < length; ) {
+            long address = locate(offset + done, 1);
+            int here = (int) Math.min(restOfPiece(address), length - done);
+            memory.write(address, bytes, from + done, here);
+            done += here;
         }
     }
 
@@ -146,7 +166,7 @@ public final class GuestBuffers {
 
     private long readLe(long offset, int bytes) {
         long address = locate(offset, bytes);
-        if (addresses[located] + lengths[located] - address >= bytes) {
+        if (restOfPiece(address) >= bytes) {
             return bytes == Long.BYTES ? memory.readLe64(address) : memory.readLe32(address);
         }
         long value = 0;
@@ -154,6 +174,11 @@ public final class GuestBuffers {
             value |= (long) readByte(offset + i) << (i * Byte.SIZE);
         }
         return value;
+    }
+
+    /// How many bytes there are from `address` on in the piece that was located last.
+    private long restOfPiece(long address) {
+        return addresses[located] + lengths[located] - address;
     }
 
     /// The address of the byte at `offset`, of `length` that are wanted; its piece is {@link

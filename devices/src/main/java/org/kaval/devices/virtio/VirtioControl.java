@@ -87,7 +87,11 @@ final class VirtioControl implements VirtioLink, Persistent, AutoCloseable {
                                 size,
                                 () -> notifications.queueUsed(index),
                                 host.observer()));
-                doorbells.add(WakeUp.create("%s doorbell %d".formatted(device.name(), index)));
+                int rings = device.doorbellOf(index);
+                doorbells.add(
+                        rings < index
+                                ? doorbells.get(rings)
+                                : WakeUp.create("%s doorbell %d".formatted(device.name(), index)));
             }
             done = true;
         } finally {

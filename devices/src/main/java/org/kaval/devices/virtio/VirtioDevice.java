@@ -30,6 +30,12 @@ public interface VirtioDevice extends AutoCloseable {
     /// How many descriptors each of its queues can have: powers of two.
     List<Integer> queueSizes();
 
+    /// Which queue's doorbell the driver rings for queue `index`: its own, unless the device has
+    /// one thread for several queues and names the first of these.
+    default int doorbellOf(int index) {
+        return index;
+    }
+
     /// What the driver reads to learn more.
     ConfigSpace config();
 

@@ -1,0 +1,79 @@
+package org.kaval.devices.virtio;
+
+import org.kaval.linux.WakeUp;
+import org.kaval.memory.GuestFault;
+
+/// One thread that serves all queues of a device, for work that does not block: it looks at all of
+/// them each time that it is woken.
+///
+/// Made and closed by one thread at a time.
+final class DeviceThread implements AutoCloseable {
+    private final VirtioLink link;
+    private final WakeUp wakeUp;
+    private final Work work;
+    private final Thread thread;
+    private volatile boolean stopping;
+
+    /// What is to be done.
+    @FunctionalInterface
+    interface Work {
+        /// Does a little, and asks to be woken for more ({@link VirtQueue#awaitRequest}).
+        ///
+        /// @return whether there is more to do now
+        /// @throws GuestFault if the driver has broken the rules
+        boolean step();
+    }
+
+    private DeviceThread(String name, VirtioLink link, Work work) {
+        this.link = link;
+        this.wakeUp = link.doorbell(0);
+        this.work = work;
+        this.thread = Thread.ofPlatform().name(name).daemon().unstarted(this::run);
+    }
+
+    /// Starts it. The doorbell of queue 0 wakes it, which is the one of all queues.
+    static DeviceThread start(String name, VirtioLink link, Work work) {
+        var started = new DeviceThread(name, link, work);
+        started.thread.start();
+        return started;
+    }
+
+    private void run() {
+        try {
+            while (!stopping) {
+                if (!step()) {
+                    wakeUp.await(-1);
+                }
+            }
+        } catch (Throwable bug) { // the thread's last frame: the machine has to hear of it
+            link.broken(bug);
+        }
+    }
+
+    private boolean step() {
+        try {
+            return work.step();
+        } catch (GuestFault fault) {
+            link.needsReset(fault);
+            return false;
+        }
+    }
+
+    /// Ends it, after the step that it is at.
+    @Override
+    public void close() {
+        stopping = true;
+        wakeUp.signal();
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
