@@ -19,6 +19,7 @@ final class EscapeKeys implements InputFilter {
         QUIT('q', "end the guest at once, as if its power were cut"),
         POWER_BUTTON('b', "press the power button: the guest shuts down"),
         CTRL_ALT_DELETE('d', "type Ctrl-Alt-Del: the guest restarts"),
+        CONSOLE('c', "type to the guest's other console: hvc0, the serial port"),
         PAUSE('p', "pause the guest, or let it go on"),
         INSPECT('i', "say what the guest is at"),
         STATISTICS('s', "show statistics");

@@ -21,7 +21,7 @@ sealed interface GuestConsole extends AutoCloseable {
     void connect(VmBuilder builder);
 
     /// Says that a machine has been built.
-    default void built(@SuppressWarnings("unused") Vm vm) {}
+    default void built(@SuppressWarnings("unused") Vm vm) throws ErrnoException {}
 
     @Override
     void close();
@@ -87,6 +87,19 @@ sealed interface GuestConsole extends AutoCloseable {
             }
             // not System.out: it would encode, and it swallows errors
             builder.serialOutput(new FileOutputStream(FileDescriptor.out));
+        }
+
+        @Override
+        public void built(Vm vm) throws ErrnoException {
+            passSize(vm);
+        }
+
+        /// Tells the guest how large the terminal's window is.
+        void passSize(Vm vm) throws ErrnoException {
+            if (terminal != null) {
+                Terminal.Size size = terminal.size();
+                vm.resizeConsole(size.columns(), size.rows());
+            }
         }
 
         /// After the process was stopped and went on.

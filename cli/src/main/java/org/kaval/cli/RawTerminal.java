@@ -34,6 +34,11 @@ final class RawTerminal implements AutoCloseable {
         terminal.raw();
     }
 
+    /// How large its window is now.
+    Terminal.Size size() throws ErrnoException {
+        return terminal.size();
+    }
+
     @Override
     public void close() {
         restore();

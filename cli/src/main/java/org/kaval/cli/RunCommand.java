@@ -37,6 +37,7 @@ final class RunCommand implements Callable<Integer> {
     private final BootOptions boot = new BootOptions();
     private final DiskOptions disk = new DiskOptions();
     private final RngOption rng = new RngOption();
+    private final HvcOption hvc = new HvcOption();
 
     private final OptionSpec cpus =
             OptionSpec.builder("--cpus")
@@ -147,6 +148,7 @@ final class RunCommand implements Callable<Integer> {
                         .addMixin("boot", boot.mixin())
                         .addMixin("disk", disk.mixin())
                         .addOption(rng.spec())
+                        .addOption(hvc.spec())
                         .addOption(cpus)
                         .addOption(memory)
                         .addOption(hugePages)
@@ -197,6 +199,7 @@ final class RunCommand implements Callable<Integer> {
         try (GuestDisks disks = disk.open()) {
             disks.attachTo(builder);
             rng.attachTo(builder, boot.isKernel(), disk.transport());
+            hvc.attachTo(builder, boot.isKernel(), disk.transport());
             return run(builder, rules);
         }
     }

@@ -22,6 +22,7 @@ import org.kaval.machine.VmOutcome;
 /// | SIGINT             | the guest is stopped                                                    |
 /// | SIGTERM, SIGHUP    | the power button; the guest is stopped if it does not listen, after the grace period, and at the second signal |
 /// | SIGCONT            | the terminal is made raw again                                          |
+/// | SIGWINCH           | the guest is told how large the terminal's window is                    |
 /// | Ctrl-] and a key   | as {@link EscapeKeys} has it                                             |
 ///
 /// {@link #run} is called once, by one thread. Signals and keys come on others (guarded by this, so
@@ -65,6 +66,7 @@ final class Session implements AutoCloseable {
         HostSignals.on("TERM", () -> session.terminate(HostSignals.TERM));
         HostSignals.on("HUP", () -> session.terminate(HostSignals.HUP));
         HostSignals.on("CONT", session::continued);
+        HostSignals.on("WINCH", session::resized);
         return session;
     }
 
@@ -178,6 +180,16 @@ final class Session implements AutoCloseable {
         }
     }
 
+    private synchronized void resized() {
+        if (vm != null && console instanceof GuestConsole.Tty tty) {
+            try {
+                tty.passSize(vm);
+            } catch (ErrnoException e) {
+                say("the guest is not told of the window's size: " + e.getMessage());
+            }
+        }
+    }
+
     private synchronized void press(EscapeKeys.Key key) {
         if (key == EscapeKeys.Key.HELP) {
             System.err.println();
@@ -200,6 +212,11 @@ final class Session implements AutoCloseable {
             case CTRL_ALT_DELETE -> {
                 if (!guest.ctrlAltDelete()) {
                     say("the guest does not listen to the keyboard");
+                }
+            }
+            case CONSOLE -> {
+                if (!guest.switchConsole()) {
+                    say("the guest does not use hvc0");
                 }
             }
             case PAUSE -> pauseOrResume(guest);

@@ -18,7 +18,7 @@ final class Training {
             Path payload = Files.createTempFile("kaval-training", ".bin");
             try (InputStream demo = Training.class.getResourceAsStream("demo.bin")) {
                 Files.write(payload, demo.readAllBytes());
-                // with a virtio device, as a kernel has
+                // with the virtio devices that a kernel has
                 execute(
                         "run",
                         "--payload",
@@ -26,6 +26,8 @@ final class Training {
                         "--cpus",
                         "2",
                         "--rng",
+                        "on",
+                        "--hvc",
                         "on",
                         "--stats");
             } finally {

@@ -13,7 +13,8 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 
 /// Wires a UART to the host: output to a stream, input from whoever calls {@link #type} or from a
-/// descriptor.
+/// descriptor. A virtio console may be wired to the same stream ({@link #virtioPort}): both write
+/// to it, and the input is the one's or the other's.
 ///
 /// Both ways are bounded and neither blocks a vCPU. Output waits for its reader in a queue that a
 /// thread of its own empties, as a stream may block; while the queue is full the UART tells the
@@ -50,6 +51,10 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
     private volatile Runnable onInputRoom = () -> {};
     private volatile boolean readerWaits; // for room in the input queue
     private volatile boolean discarding; // the sink has failed: output goes nowhere
+    private final VirtioPort virtioPort = new VirtioPort();
+    private volatile Runnable onVirtioChange = () -> {};
+    private volatile boolean inputIsVirtio; // and not the UART's
+    private volatile boolean virtioUsed;
 
     /// @param name of the thread and in messages: `serial0`
     /// @param sink is written and flushed by one thread; it stays the caller's
@@ -75,13 +80,42 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
         onChange = uart;
     }
 
+    /// What a virtio console is wired to. Its guest gets the input as soon as it has used it, since
+    /// it has a login there then, and the UART when it gives it up.
+    public ConsolePort virtioPort() {
+        return virtioPort;
+    }
+
+    /// Whether the guest has used the virtio console, and has not given it up.
+    public boolean virtioUsed() {
+        return virtioUsed;
+    }
+
+    /// Gives the input to the virtio console instead of the UART, or the other way round.
+    ///
+    /// @return false if the guest does not use the virtio console
+    public synchronized boolean switchInput() {
+        if (virtioUsed) {
+            inputIsVirtio = !inputIsVirtio;
+            changed();
+        }
+        return virtioUsed;
+    }
+
+    private void changed() {
+        onChange.run();
+        if (virtioUsed) {
+            onVirtioChange.run();
+        }
+    }
+
     /// Gives the guest input, as if it had been typed.
     ///
     /// @return how many of `bytes[from, to)` there was room for
     public int type(byte[] bytes, int from, int to) {
         int taken = input.offer(bytes, from, to);
         if (taken > 0) {
-            onChange.run();
+            changed();
         }
         return taken;
     }
@@ -128,12 +162,21 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
 
     @Override
     public int receive() {
+        if (inputIsVirtio) {
+            return -1;
+        }
         int value = input.poll();
-        if (value >= 0 && readerWaits && input.room() >= INPUT_ROOM_WORTH_READING) {
+        if (value >= 0) {
+            wakeReader();
+        }
+        return value;
+    }
+
+    private void wakeReader() {
+        if (readerWaits && input.room() >= INPUT_ROOM_WORTH_READING) {
             readerWaits = false;
             onInputRoom.run();
         }
-        return value;
     }
 
     /// The input that the guest has not read. Output is not the guest's any more: whoever has
@@ -170,7 +213,7 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
         try {
             for (int count = output.take(buffer); count > 0; count = output.take(buffer)) {
                 unwritten = count;
-                onChange.run();
+                changed();
                 sink.write(buffer, 0, count);
                 sink.flush();
                 unwritten = 0;
@@ -194,7 +237,52 @@ public final class SerialConsole implements SerialPort, AutoCloseable {
         while (output.poll() >= 0) {
             lost.increment();
         }
-        onChange.run();
+        changed();
+    }
+
+    /// The end of a virtio console.
+    private final class VirtioPort implements ConsolePort {
+        @Override
+        public void connect(Runnable virtioConsole) {
+            onVirtioChange = virtioConsole;
+        }
+
+        @Override
+        public void opened() {
+            virtioUsed = true;
+            inputIsVirtio = true;
+        }
+
+        @Override
+        public void closed() {
+            inputIsVirtio = false;
+            virtioUsed = false;
+            onChange.run(); // what has been typed is the UART's
+        }
+
+        @Override
+        public int send(byte[] bytes, int from, int to) {
+            if (discarding) {
+                lost.add(to - from);
+                return to - from;
+            }
+            // a UART that has seen room for a burst sends it without looking again
+            return output.offer(bytes, from, to, BURST);
+        }
+
+        @Override
+        public boolean hasInput() {
+            return inputIsVirtio && !input.isEmpty();
+        }
+
+        @Override
+        public int receive(byte[] into, int from, int to) {
+            int count = inputIsVirtio ? input.poll(into, from, to) : 0;
+            if (count > 0) {
+                wakeReader();
+            }
+            return count;
+        }
     }
 
     /// Moves bytes from a descriptor to the input queue, as fast as the guest takes them. Confined

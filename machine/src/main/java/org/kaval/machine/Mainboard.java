@@ -1,7 +1,9 @@
 package org.kaval.machine;
 
+import java.io.IOException;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.SerialConsole;
@@ -16,6 +18,8 @@ import org.kaval.devices.platform.I8042;
 import org.kaval.devices.platform.PostCodePort;
 import org.kaval.devices.platform.SystemControlPort;
 import org.kaval.devices.platform.Uart16550;
+import org.kaval.devices.virtio.VirtioConsole;
+import org.kaval.devices.virtio.VirtioDevice;
 import org.kaval.linux.ErrnoException;
 import org.kaval.machine.acpi.AcpiHardware;
 import org.kaval.machine.acpi.AcpiTables;
@@ -34,6 +38,7 @@ final class Mainboard {
     private @Nullable I8042 keyboard;
     private @Nullable Uart16550 serialPort;
     private @Nullable PostCodePort postCodes;
+    private @Nullable VirtioConsole virtioConsole;
 
     Mainboard(SerialConsole console) {
         this.console = console;
@@ -61,6 +66,19 @@ final class Mainboard {
         return device == null ? new Uart16550.Use(false, 0, false) : device.use();
     }
 
+    /// Whether the guest has printed nothing.
+    boolean isSilent() {
+        return serialUse().sent() == 0 && !console.virtioUsed();
+    }
+
+    /// Says how large the window is that shows the virtio console, if there is one.
+    void resizeConsole(int columns, int rows) {
+        VirtioConsole device = virtioConsole;
+        if (device != null) {
+            device.resize(columns, rows);
+        }
+    }
+
     /// The last POST codes, oldest first.
     List<Integer> postCodes() {
         PostCodePort device = postCodes;
@@ -74,6 +92,14 @@ final class Mainboard {
         machine.persist("serial0", uart);
         machine.describe(PcDevices.com1());
         serialPort = uart;
+    }
+
+    void attachVirtioConsole(
+            MachineContext machine, Function<VirtioDevice, DeviceFactory> transport)
+            throws IOException {
+        var device = new VirtioConsole("virtio-console0", console.virtioPort());
+        transport.apply(device).attach(machine);
+        virtioConsole = device;
     }
 
     void attachDebugExit(MachineContext machine) {

@@ -225,19 +225,39 @@ public final class Vm implements AutoCloseable {
                 : Optional.ofNullable(machine.outcome().getNow(null));
     }
 
-    /// Gives the guest input on its first serial port, as if it had been typed.
+    /// Gives the guest input on its first serial port, as if it had been typed; on its virtio
+    /// console, once it uses that.
     ///
     /// @return how many of the bytes there was room for; the guest has to read some before more fit
     public int typeSerial(byte[] bytes) {
         return board.console().type(bytes, 0, bytes.length);
     }
 
-    /// Gives the guest input on its first serial port as fast as it reads it; returns when it has
-    /// taken, or will find, all of it.
+    /// Gives the guest input as {@link #typeSerial} does, as fast as it reads it; returns when it
+    /// has taken, or will find, all of it.
     ///
     /// @return false if the machine ended before
     public boolean typeSerialAll(byte[] bytes, int from, int to) throws InterruptedException {
         return board.console().typeAll(bytes, from, to);
+    }
+
+    /// Says how large the window is that shows the guest's virtio console; programs in the guest
+    /// that ask their terminal learn of it. Does nothing without one.
+    ///
+    /// @param columns in characters: 0 to 65535, 0 if that is not known
+    /// @param rows in lines, as the columns
+    /// @throws IllegalStateException if the machine is closed
+    public synchronized void resizeConsole(int columns, int rows) {
+        requireOpen("resize its console");
+        board.resizeConsole(columns, rows);
+    }
+
+    /// Gives what is typed to the first serial port instead of the virtio console, or the other way
+    /// round.
+    ///
+    /// @return false if the guest does not use the virtio console
+    public boolean switchConsole() {
+        return board.console().switchInput();
     }
 
     /// Presses the power button: an operating system shuts down and powers off, if it listens to

@@ -11,11 +11,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.InputFilter;
 import org.kaval.devices.SerialConsole;
 import org.kaval.devices.StateException;
+import org.kaval.devices.virtio.VirtioDevice;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.CpuidEntry;
 import org.kaval.kvm.Kvm;
@@ -60,6 +62,7 @@ public final class VmBuilder {
     private OutputStream serialOutput = OutputStream.nullOutputStream();
     private @Nullable Fd serialInput;
     private @Nullable InputFilter inputFilter;
+    private @Nullable Function<VirtioDevice, DeviceFactory> consoleTransport;
     private Path kvmDevice = Kvm.DEVICE;
     private @Nullable Path symbols;
     private Set<TraceKind> traceKinds = Set.of();
@@ -143,6 +146,15 @@ public final class VmBuilder {
         return this;
     }
 
+    /// Gives the guest a virtio console (Linux' `hvc0`) beside its first serial port. Both lead to
+    /// the same place, and the input is the console's as soon as the guest prints something there.
+    ///
+    /// @param transport {@link Virtio#pci}, for example
+    public VmBuilder virtioConsole(Function<VirtioDevice, DeviceFactory> transport) {
+        consoleTransport = transport;
+        return this;
+    }
+
     /// Adds a device of the caller's own.
     public VmBuilder device(DeviceFactory factory) {
         devices.add(factory);
@@ -163,7 +175,8 @@ public final class VmBuilder {
     }
 
     /// Calls `action` with a diagnosis if the guest has run for `limit` and not sent a byte to its
-    /// serial port; once, on a thread of its own. A guest that has sent any is left alone.
+    /// serial port or virtio console; once, on a thread of its own. A guest that has sent any is
+    /// left alone.
     public VmBuilder onSilence(Duration limit, Consumer<Diagnosis> action) {
         if (!limit.isPositive()) {
             throw new ConfigException("silence", limit + " is not a time to wait");
@@ -328,7 +341,7 @@ public final class VmBuilder {
                 System::nanoTime,
                 machine.timer("silence"),
                 silenceLimit,
-                () -> !machine.outcome().isDone() && board.serialUse().sent() == 0,
+                () -> !machine.outcome().isDone() && board.isSilent(),
                 // not on the event loop: it waits for vCPUs, and reads files
                 () ->
                         Thread.ofPlatform()
@@ -418,6 +431,9 @@ public final class VmBuilder {
         }
         for (DeviceFactory factory : devices) {
             factory.attach(machine);
+        }
+        if (consoleTransport != null) {
+            board.attachVirtioConsole(machine, consoleTransport);
         }
         HaltWatch.start(machine::vcpus, machine.timer("halt watch"), machine::endHalted);
         return board;
