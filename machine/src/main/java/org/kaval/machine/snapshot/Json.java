@@ -3,6 +3,7 @@ package org.kaval.machine.snapshot;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.util.DefaultIndenter;
@@ -75,6 +76,8 @@ final class Json {
                 throw new IOException("more than one JSON object");
             }
             return tree;
+        } catch (JsonProcessingException e) {
+            throw new IOException(e.getOriginalMessage(), e); // its own has several lines
         }
     }
 

@@ -117,8 +117,11 @@ record Manifest(
         tree.put("boot", boot);
         tree.put("attributes", new LinkedHashMap<>(attributes));
         tree.put("parts", orderedMap("state", state.toTree(), "memory", memoryPart.toTree()));
-        byte[] json = Json.write(tree);
-        // the sum takes the place of the last brace
+        return seal(Json.write(tree));
+    }
+
+    /// Puts the sum in the place of the last brace.
+    static byte[] seal(byte[] json) {
         int bodyEnd = new String(json, US_ASCII).lastIndexOf('}');
         while (json[bodyEnd - 1] == '\n' || json[bodyEnd - 1] == ' ') {
             bodyEnd--;

@@ -8,16 +8,20 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.zip.CRC32C;
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Fd;
 import org.kaval.linux.Mmap;
 
 /// Guest memory in a file, the regions one behind the other. Pages of zeros are holes, which take
 /// no space and read as zeros.
 ///
-/// Its sum is CRC32C of all other pages in order, each behind its offset in the file (8 bytes,
-/// little-endian).
+/// Its sum is CRC32C of the runs of other pages in order, each behind its offset in the file (8
+/// bytes, little-endian); a run ends where its region does.
 final class MemoryFile {
     private static final int PAGE = (int) Mmap.PAGE_SIZE;
+
+    /// What is zero is mostly a lot: so much is looked at together first.
+    private static final long CHUNK = 64 << 10;
 
     /// How much is written at once at most.
     private static final long MOST = 4L << 20;
@@ -25,78 +29,104 @@ final class MemoryFile {
     private final CRC32C sum = new CRC32C();
     private final ByteBuffer offsetBytes =
             ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    private final MemorySegment zeros = MemorySegment.ofArray(new byte[PAGE]);
-    private long offset;
+    private final MemorySegment zeros = MemorySegment.ofArray(new byte[(int) CHUNK]);
+    private final @Nullable Fd file;
+    private long offset; // of the region
 
     /// What a file turned out to be.
     ///
     /// @param sum CRC32C
     record Written(long size, int sum) {}
 
-    private MemoryFile() {}
+    /// @param file what is written; null if only the sum is wanted
+    private MemoryFile(@Nullable Fd file) {
+        this.file = file;
+    }
 
     /// Writes `regions`, whole pages each, to an empty file, and to the disk.
     static Written write(Fd file, List<MemorySegment> regions) throws IOException {
-        var memory = new MemoryFile();
+        var memory = new MemoryFile(file);
         long size = 0;
         for (MemorySegment region : regions) {
             size += region.byteSize();
         }
         file.ftruncate(size);
         for (MemorySegment region : regions) {
-            memory.writeRegion(file, region);
+            memory.addRegion(region);
         }
         file.fdatasync();
         return new Written(size, (int) memory.sum.getValue());
     }
 
-    private void writeRegion(Fd file, MemorySegment region) throws IOException {
-        long start = 0; // of the run of pages that is to be written
-        for (long at = 0; at < region.byteSize(); at += PAGE) {
-            if (isZero(region, at)) {
-                writeAll(file, region, start, at);
-                start = at + PAGE;
-            } else {
-                add(region, at);
-                if (at + PAGE - start >= MOST) {
-                    writeAll(file, region, start, at + PAGE);
-                    start = at + PAGE;
-                }
-            }
-        }
-        writeAll(file, region, start, region.byteSize());
-        offset += region.byteSize();
-    }
-
-    private void writeAll(Fd file, MemorySegment region, long from, long to) throws IOException {
-        long at = from;
-        while (at < to) {
-            at += file.pwrite(region.asSlice(at, to - at), offset + at);
-        }
-    }
-
-    private boolean isZero(MemorySegment region, long at) {
-        // most pages show in their first bytes that they are not
-        return region.get(ValueLayout.JAVA_LONG, at) == 0
-                && MemorySegment.mismatch(region, at, at + PAGE, zeros, 0, PAGE) < 0;
-    }
-
-    private void add(MemorySegment region, long at) {
-        sum.update(offsetBytes.clear().putLong(offset + at).flip());
-        sum.update(region.asSlice(at, PAGE).asByteBuffer());
-    }
-
     /// The sum of a file that was written so.
-    static int sum(Fd file, long size) throws IOException {
-        var memory = new MemoryFile();
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment mapped = Mmap.privateFile(arena, file, 0, size);
-            for (long at = 0; at < size; at += PAGE) {
-                if (!memory.isZero(mapped, at)) {
-                    memory.add(mapped, at);
-                }
+    ///
+    /// @param sizes of the regions
+    static int sum(Fd file, List<Long> sizes) throws IOException {
+        var memory = new MemoryFile(null);
+        for (long size : sizes) {
+            try (Arena arena = Arena.ofConfined()) {
+                memory.addRegion(Mmap.privateFile(arena, file, memory.offset, size));
             }
         }
         return (int) memory.sum.getValue();
+    }
+
+    private void addRegion(MemorySegment region) throws IOException {
+        long at = 0;
+        while (at < region.byteSize()) {
+            long from = skipZeros(region, at);
+            at = skipPages(region, from);
+            if (from < at) {
+                addRun(region, from, at);
+            }
+        }
+        offset += region.byteSize();
+    }
+
+    private long skipZeros(MemorySegment region, long from) {
+        long at = from;
+        while (at < region.byteSize()) {
+            long chunk = Math.min(CHUNK, region.byteSize() - at);
+            if (at % CHUNK == 0 && isZero(region, at, chunk)) {
+                at += chunk;
+            } else if (isZero(region, at, PAGE)) {
+                at += PAGE;
+            } else {
+                return at;
+            }
+        }
+        return at;
+    }
+
+    private long skipPages(MemorySegment region, long from) {
+        long at = from;
+        while (at < region.byteSize() && !isZero(region, at, PAGE)) {
+            at += PAGE;
+        }
+        return at;
+    }
+
+    private boolean isZero(MemorySegment region, long at, long size) {
+        // most pages show in their first bytes that they are not
+        return region.get(ValueLayout.JAVA_LONG, at) == 0
+                && MemorySegment.mismatch(region, at, at + size, zeros, 0, size) < 0;
+    }
+
+    private void addRun(MemorySegment region, long from, long to) throws IOException {
+        sum.update(offsetBytes.clear().putLong(offset + from).flip());
+        for (long at = from; at < to; at += MOST) {
+            MemorySegment piece = region.asSlice(at, Math.min(MOST, to - at));
+            sum.update(piece.asByteBuffer());
+            if (file != null) {
+                writeAll(file, piece, offset + at);
+            }
+        }
+    }
+
+    private static void writeAll(Fd file, MemorySegment piece, long to) throws IOException {
+        long at = 0;
+        while (at < piece.byteSize()) {
+            at += file.pwrite(piece.asSlice(at), to + at);
+        }
     }
 }

@@ -104,7 +104,8 @@ public final class Snapshot {
     public void checkMemory() throws IOException {
         Path file = memoryFile();
         try (Fd fd = Fd.open(file, Fd.Access.READ)) {
-            if (MemoryFile.sum(fd, manifest.memorySize()) != manifest.memoryPart().sum()) {
+            List<Long> sizes = manifest.memory().stream().map(GuestRange::size).toList();
+            if (MemoryFile.sum(fd, sizes) != manifest.memoryPart().sum()) {
                 throw new SnapshotException(file, "altered: its check sum is not the manifest's");
             }
         }
