@@ -77,6 +77,11 @@ final class BootOptions {
                 .addOption(mode);
     }
 
+    /// Whether they say anything.
+    boolean isGiven() {
+        return kernel.getValue() != null || payload.getValue() != null;
+    }
+
     /// Whether it is a kernel, and not code that knows of no devices.
     boolean isKernel() {
         return payload.getValue() == null;

@@ -64,6 +64,25 @@ record DiskSpec(
         return format == null ? ImageFormat.byName(path) : format;
     }
 
+    /// The same text with a path that does not depend on the working directory.
+    static String withAbsolutePath(String text) {
+        List<String> parts = split(text);
+        for (int i = 0; i < parts.size(); i++) {
+            String part = parts.get(i);
+            String key = part.startsWith("path=") ? "path=" : "";
+            boolean isPath = !key.isEmpty() || (i == 0 && !isKeyword(part));
+            String absolute =
+                    isPath ? key + Path.of(part.substring(key.length())).toAbsolutePath() : part;
+            parts.set(i, absolute.replace(",", ",,"));
+        }
+        return String.join(",", parts);
+    }
+
+    private static boolean isKeyword(String part) {
+        int equals = part.indexOf('=');
+        return equals < 0 ? FLAGS.contains(part) : KEYS.contains(part.substring(0, equals));
+    }
+
     private static List<String> split(String text) {
         var parts = new ArrayList<String>();
         var part = new StringBuilder();

@@ -22,7 +22,9 @@ final class EscapeKeys implements InputFilter {
         CONSOLE('c', "type to the guest's other console: hvc0, the serial port"),
         PAUSE('p', "pause the guest, or let it go on"),
         INSPECT('i', "say what the guest is at"),
-        STATISTICS('s', "show statistics");
+        STATISTICS('s', "show statistics"),
+        SNAPSHOT('w', "write a snapshot to --snapshot-dir"),
+        SUSPEND('z', "write a snapshot to --snapshot-dir, and end the guest");
 
         private final char letter;
         private final String meaning;

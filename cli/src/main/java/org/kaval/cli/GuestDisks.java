@@ -13,6 +13,7 @@ import org.kaval.devices.virtio.VirtioBlock;
 import org.kaval.devices.virtio.VirtioDevice;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.DeviceFactory;
+import org.kaval.machine.Virtio;
 import org.kaval.machine.VmBuilder;
 
 /// The images of a guest's disks. They stay open and locked while it restarts, when each machine
@@ -23,7 +24,7 @@ final class GuestDisks implements AutoCloseable {
     private final List<Disk> disks = new ArrayList<>();
     private final Function<VirtioDevice, DeviceFactory> transport;
 
-    private record Disk(DiskSpec spec, BlockImage image) {}
+    private record Disk(DiskSpec spec, BlockImage image, boolean overlay) {}
 
     private GuestDisks(Function<VirtioDevice, DeviceFactory> transport) {
         this.transport = transport;
@@ -43,7 +44,7 @@ final class GuestDisks implements AutoCloseable {
         try {
             for (DiskSpec spec : specs) {
                 boolean overlay = spec.overlay() || (ephemeral && !spec.image().readOnly());
-                opened.disks.add(new Disk(spec, openImage(spec, overlay)));
+                opened.disks.add(new Disk(spec, openImage(spec, overlay), overlay));
             }
             complete = true;
         } finally {
@@ -52,6 +53,11 @@ final class GuestDisks implements AutoCloseable {
             }
         }
         return opened;
+    }
+
+    /// No disks.
+    static GuestDisks none() {
+        return new GuestDisks(Virtio::pci);
     }
 
     private static BlockImage openImage(DiskSpec spec, boolean overlay) throws IOException {
@@ -88,6 +94,16 @@ final class GuestDisks implements AutoCloseable {
                                             disk.spec.device()))
                             .attach(machine));
         }
+    }
+
+    /// Whether the guest can write to an image that stays.
+    boolean writesImages() {
+        return disks.stream().anyMatch(disk -> !disk.overlay && !disk.spec.image().readOnly());
+    }
+
+    /// Whether some of what it writes is thrown away in the end.
+    boolean hasOverlays() {
+        return disks.stream().anyMatch(Disk::overlay);
     }
 
     /// Writes what is left, and closes all, also if one fails.

@@ -22,7 +22,7 @@ final class Kaval implements Runnable {
     /// Commands by name, in the order in which help lists them.
     private static final SequencedMap<String, Supplier<Object>> COMMANDS = commands();
 
-    private static final Set<String> NEED_KVM = Set.of("run", "demo");
+    private static final Set<String> NEED_KVM = Set.of("run", "restore", "demo");
 
     private final CommandSpec spec = spec();
 
@@ -63,6 +63,7 @@ final class Kaval implements Runnable {
     private static SequencedMap<String, Supplier<Object>> commands() {
         var commands = new LinkedHashMap<String, Supplier<Object>>();
         commands.put("run", () -> new RunCommand().spec());
+        commands.put("restore", () -> new RestoreCommand().spec());
         commands.put("demo", DemoCommand::new);
         commands.put("doctor", DoctorCommand::new);
         commands.put("disk", DiskCommand::new);

@@ -8,6 +8,7 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -16,6 +17,7 @@ import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
 import org.kaval.machine.VmOutcome;
 import org.kaval.machine.diagnosis.Diagnosis;
+import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.Backing;
 import picocli.CommandLine.Model.CommandSpec;
@@ -137,8 +139,44 @@ final class RunCommand implements Callable<Integer> {
                     .description("Where the trace goes. Default: standard error.")
                     .build();
 
+    private final OptionSpec snapshotDirectory =
+            OptionSpec.builder("--snapshot-dir")
+                    .paramLabel("DIR")
+                    .type(Path.class)
+                    .description(
+                            "Where snapshots go that are made by the keys Ctrl-] w and Ctrl-] z.")
+                    .build();
+
     private final OptionSpec statistics =
             flag("--stats").description("Print the exits to user space when it has ended.").build();
+
+    /// Options that are not about the machine, and no part of a snapshot.
+    private static final Set<String> OF_THE_SESSION =
+            Set.of(
+                    "--console",
+                    "--debug",
+                    "--ephemeral",
+                    "--grace",
+                    "--kvm",
+                    "--on-reboot",
+                    "--snapshot-dir",
+                    "--stats",
+                    "--time-limit",
+                    "--trace",
+                    "--trace-file");
+
+    private final @Nullable Snapshot restored;
+    private @Nullable CommandSpec commandSpec;
+
+    /// Boots a guest.
+    RunCommand() {
+        this(null);
+    }
+
+    /// @param restored what the guest goes on from; null to boot it
+    RunCommand(@Nullable Snapshot restored) {
+        this.restored = restored;
+    }
 
     /// The command as the command line knows it.
     CommandSpec spec() {
@@ -160,7 +198,9 @@ final class RunCommand implements Callable<Integer> {
                         .addOption(symbols)
                         .addOption(traced)
                         .addOption(traceFile)
+                        .addOption(snapshotDirectory)
                         .addOption(statistics);
+        commandSpec = spec;
         spec.usageMessage()
                 .description(
                         "Runs a virtual machine until it ends.",
@@ -187,7 +227,9 @@ final class RunCommand implements Callable<Integer> {
                         onReboot.getValue() == OnReboot.RESTART,
                         seconds("grace", grace.getValue()),
                         limit == null ? null : seconds("time-limit", limit));
-        builder.boot(boot.source());
+        if (restored == null || boot.isGiven()) {
+            builder.boot(boot.source()); // a restored guest may restart
+        }
         if (traceFile.getValue() != null && traced.<Set<TraceKind>>getValue().isEmpty()) {
             throw new ConfigException("trace-file", "goes with --trace");
         }
@@ -200,14 +242,24 @@ final class RunCommand implements Callable<Integer> {
             disks.attachTo(builder);
             rng.attachTo(builder, boot.isKernel(), disk.transport());
             hvc.attachTo(builder, boot.isKernel(), disk.transport());
-            return run(builder, rules);
+            var snapshots =
+                    new GuestSnapshots(
+                            snapshotDirectory.getValue(), savedArguments(), disks, restored);
+            return run(builder, rules, snapshots);
         }
     }
 
-    private int run(VmBuilder builder, Session.Rules rules)
+    private List<String> savedArguments() {
+        CommandSpec spec = commandSpec;
+        return spec == null
+                ? List.of()
+                : SavedArguments.of(spec.commandLine().getParseResult(), OF_THE_SESSION);
+    }
+
+    private int run(VmBuilder builder, Session.Rules rules, GuestSnapshots snapshots)
             throws IOException, InterruptedException {
         VmOutcome outcome;
-        Session session = Session.open(builder, rules, console.getValue());
+        Session session = Session.open(builder, rules, snapshots, console.getValue());
         try (session;
                 OutputStream file = openTraceFile()) {
             // to standard error as it is now, on a raw terminal

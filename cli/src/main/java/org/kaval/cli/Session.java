@@ -10,6 +10,7 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.ErrnoException;
+import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
 import org.kaval.machine.VmOutcome;
@@ -33,6 +34,7 @@ final class Session implements AutoCloseable {
 
     private final VmBuilder builder;
     private final Rules rules;
+    private final GuestSnapshots snapshots;
     private final GuestConsole console;
     private final ScheduledExecutorService actions =
             Executors.newSingleThreadScheduledExecutor(
@@ -52,15 +54,19 @@ final class Session implements AutoCloseable {
     /// @param limit for everything; null for none
     record Rules(boolean restarts, Duration grace, @Nullable Duration limit) {}
 
-    private Session(VmBuilder builder, Rules rules, String consoleChoice) throws IOException {
+    private Session(VmBuilder builder, Rules rules, GuestSnapshots snapshots, String consoleChoice)
+            throws IOException {
         this.builder = builder;
         this.rules = rules;
+        this.snapshots = snapshots;
         this.console = GuestConsole.open(consoleChoice, key -> actions.execute(() -> press(key)));
     }
 
     /// Opens the console and takes over the signals; {@link #run} builds the machine.
-    static Session open(VmBuilder builder, Rules rules, String consoleChoice) throws IOException {
-        var session = new Session(builder, rules, consoleChoice);
+    static Session open(
+            VmBuilder builder, Rules rules, GuestSnapshots snapshots, String consoleChoice)
+            throws IOException {
+        var session = new Session(builder, rules, snapshots, consoleChoice);
         session.console.connect(builder);
         HostSignals.on("INT", () -> session.stop(HostSignals.INT));
         HostSignals.on("TERM", () -> session.terminate(HostSignals.TERM));
@@ -74,7 +80,7 @@ final class Session implements AutoCloseable {
     VmOutcome run() throws IOException, InterruptedException {
         while (true) {
             VmOutcome outcome;
-            try (Vm next = builder.build()) {
+            try (Vm next = snapshots.build(builder)) {
                 outcome = run(next);
             }
             if (!(outcome instanceof VmOutcome.Rebooted && rules.restarts)) {
@@ -222,6 +228,8 @@ final class Session implements AutoCloseable {
             case PAUSE -> pauseOrResume(guest);
             case INSPECT -> inspect(guest);
             case STATISTICS -> printStatistics(guest);
+            case SNAPSHOT -> snapshot(guest, false);
+            case SUSPEND -> snapshot(guest, true);
         }
     }
 
@@ -236,6 +244,34 @@ final class Session implements AutoCloseable {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    /// @param ends whether the guest ends with it; it does not run in between
+    private synchronized void snapshot(Vm guest, boolean ends) {
+        if (guest.outcome().isPresent()) {
+            return;
+        }
+        boolean paused = guest.isPaused();
+        boolean written = false;
+        try {
+            if (!paused) {
+                guest.pause();
+            }
+            snapshots.write(guest, ends);
+            written = true;
+            say("the snapshot is in " + snapshots.place());
+        } catch (IOException | ConfigException e) {
+            say("no snapshot: " + e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (written && ends) {
+            stopping = true;
+            stopStatus = ExitStatus.OK;
+            guest.stop();
+        } else if (!paused) {
+            guest.resume();
         }
     }
 

@@ -92,4 +92,20 @@ class DiskSpecTest {
         var refused = assertThrows(ConfigException.class, () -> DiskSpec.parse(text, 2));
         assertTrue(String.valueOf(refused.getMessage()).startsWith(message), refused.getMessage());
     }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "a.img | /.../a.img",
+                "/a,,b.img,readonly | /a,,b.img,readonly",
+                "path=a.img,id=path | path=/.../a.img,id=path",
+                "readonly,path=a.img | readonly,path=/.../a.img",
+                "a=b.img | /.../a=b.img"
+            })
+    void pathIsMadeAbsoluteAndTheRestIsKept(String text, String absolute) {
+        String here = Path.of("").toAbsolutePath().toString().replace(",", ",,");
+
+        assertEquals(absolute.replace("/...", here), DiskSpec.withAbsolutePath(text));
+    }
 }

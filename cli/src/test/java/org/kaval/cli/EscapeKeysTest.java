@@ -44,6 +44,8 @@ class EscapeKeysTest {
         "p, PAUSE",
         "i, INSPECT",
         "s, STATISTICS",
+        "w, SNAPSHOT",
+        "z, SUSPEND",
         "?, HELP"
     })
     void letterAfterTheEscapeIsAKey(String letter, EscapeKeys.Key key) {
