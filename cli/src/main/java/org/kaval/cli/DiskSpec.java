@@ -83,7 +83,8 @@ record DiskSpec(
         return equals < 0 ? FLAGS.contains(part) : KEYS.contains(part.substring(0, equals));
     }
 
-    private static List<String> split(String text) {
+    /// The parts of a value with commas between.
+    static List<String> split(String text) {
         var parts = new ArrayList<String>();
         var part = new StringBuilder();
         for (int i = 0; i < text.length(); i++) {

@@ -42,8 +42,8 @@ final class RestoreCommand implements Callable<Integer> {
                         "Disks and other devices, and the files that they need, are those that kaval run"
                                 + " was given then. Of its options those may be given that say how the guest"
                                 + " is shown and ended: --console, --snapshot-dir, --time-limit, --grace,"
-                                + " --on-reboot, --stats, --trace; and --ephemeral, with which a snapshot can"
-                                + " be restored any number of times, several at once.");
+                                + " --on-reboot, --stats, --trace; --vsock, if it has one; and --ephemeral, with"
+                                + " which a snapshot can be restored any number of times, several at once.");
         return made;
     }
 
@@ -63,6 +63,7 @@ final class RestoreCommand implements Callable<Integer> {
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)
                 .setCaseInsensitiveEnumValuesAllowed(true)
+                .setOverwrittenOptionsAllowed(true) // by what is given here, which comes last
                 .execute(arguments.toArray(String[]::new));
     }
 }

@@ -40,6 +40,7 @@ final class RunCommand implements Callable<Integer> {
     private final DiskOptions disk = new DiskOptions();
     private final RngOption rng = new RngOption();
     private final HvcOption hvc = new HvcOption();
+    private final VsockOptions vsock = new VsockOptions();
 
     private final OptionSpec cpus =
             OptionSpec.builder("--cpus")
@@ -187,6 +188,7 @@ final class RunCommand implements Callable<Integer> {
                         .addMixin("disk", disk.mixin())
                         .addOption(rng.spec())
                         .addOption(hvc.spec())
+                        .addOption(vsock.spec())
                         .addOption(cpus)
                         .addOption(memory)
                         .addOption(hugePages)
@@ -242,6 +244,7 @@ final class RunCommand implements Callable<Integer> {
             disks.attachTo(builder);
             rng.attachTo(builder, boot.isKernel(), disk.transport());
             hvc.attachTo(builder, boot.isKernel(), disk.transport());
+            vsock.attachTo(builder, disk.transport());
             var snapshots =
                     new GuestSnapshots(
                             snapshotDirectory.getValue(), savedArguments(), disks, restored);

@@ -37,6 +37,9 @@ final class SavedArguments {
         if (option.longestName().equals(DISK)) {
             return DiskSpec.withAbsolutePath(value);
         }
+        if (option.longestName().equals(VsockOptions.NAME)) {
+            return VsockOptions.withAbsolutePath(value);
+        }
         return option.type() == Path.class ? Path.of(value).toAbsolutePath().toString() : value;
     }
 }

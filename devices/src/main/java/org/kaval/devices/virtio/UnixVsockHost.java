@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import org.jspecify.annotations.Nullable;
@@ -65,6 +66,9 @@ final class UnixVsockHost implements VsockHost, AutoCloseable {
         try {
             return UnixSocket.listen(path);
         } catch (ErrnoException e) {
+            if (e.errno() == Errno.ENOENT) {
+                throw new NoSuchFileException(String.valueOf(path.toAbsolutePath().getParent()));
+            }
             if (e.errno() != Errno.EADDRINUSE) {
                 throw e;
             }

@@ -30,7 +30,10 @@ import org.kaval.memory.GuestFault;
 /// machine's event loop has clocks to keep while megabytes go through here.
 public final class VirtioVsock implements VirtioDevice {
     /// The lowest context id that a guest can have; those below are other than guests.
-    public static final int MIN_CID = 3;
+    public static final long MIN_CID = 3;
+
+    /// The highest: the next means any.
+    public static final long MAX_CID = 0xffff_fffeL;
 
     /// How many descriptors a queue has: Linux needs two for a packet.
     static final int QUEUE_SIZE = 256;
@@ -66,11 +69,11 @@ public final class VirtioVsock implements VirtioDevice {
     /// there that nobody listens at any more is replaced.
     ///
     /// @param name for threads and messages
-    /// @param cid the guest's context id: at least {@link #MIN_CID}, and less than 2^32 - 1
+    /// @param cid the guest's context id: from {@link #MIN_CID} to {@link #MAX_CID}
     /// @param path at most 96 bytes
     /// @throws IOException if it is no path for a socket, or something else is there
     public static VirtioVsock open(String name, long cid, Path path) throws IOException {
-        if (cid < MIN_CID || cid >= 0xffff_ffffL) { // the last means any
+        if (cid < MIN_CID || cid > MAX_CID) {
             throw new IllegalArgumentException("no context id of a guest: " + cid);
         }
         Epoll epoll = Epoll.create();

@@ -22,6 +22,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Random;
@@ -233,6 +234,13 @@ class VirtioVsockTest {
 
         assertTrue(String.valueOf(refused.getMessage()).contains("no socket"));
         assertEquals("text", Files.readString(file));
+    }
+
+    @Test
+    void pathInAFolderThatIsNotThereIsRefused() {
+        Path nowhere = directory.resolve("nowhere/v");
+
+        assertThrows(NoSuchFileException.class, () -> VirtioVsock.open("other", 4, nowhere));
     }
 
     @Test
