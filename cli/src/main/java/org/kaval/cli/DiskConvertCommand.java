@@ -9,6 +9,7 @@ import org.kaval.devices.block.ImageFormat;
 import org.kaval.devices.block.ImageOperations;
 import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.block.Images;
+import org.kaval.devices.block.Progress;
 import org.kaval.devices.block.Qcow2Format;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -44,18 +45,29 @@ final class DiskConvertCommand implements Callable<Integer> {
             description = "Of a new qcow2 image, 512 to 2M. Default: ${DEFAULT-VALUE}.")
     ByteSize clusterSize = new ByteSize(0);
 
+    @Option(
+            names = "--compress",
+            description =
+                    "Compress a new qcow2 image with zlib; what is written to it later is not.")
+    boolean compress;
+
     @Override
     public Integer call() throws IOException {
         boolean qcow2 =
                 targetFormat == null
                         ? target.toString().endsWith(".qcow2")
                         : targetFormat == ImageFormat.QCOW2;
+        if (compress && !qcow2) {
+            throw new ParameterException(
+                    spec.commandLine(), "--compress: raw images cannot be compressed");
+        }
         try (BlockImage from = Images.open(image.path, image.format(), ImageOptions.READ_ONLY)) {
-            ImageOperations.convert(
-                    from,
-                    target,
-                    qcow2 ? format(from.size()) : null,
-                    ProgressBar.onTerminal(spec.commandLine().getErr()));
+            Progress progress = ProgressBar.onTerminal(spec.commandLine().getErr());
+            if (compress) {
+                ImageOperations.compress(from, target, format(from.size()), progress);
+            } else {
+                ImageOperations.convert(from, target, qcow2 ? format(from.size()) : null, progress);
+            }
         }
         return ExitStatus.OK;
     }

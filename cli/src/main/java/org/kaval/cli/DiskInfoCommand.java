@@ -23,7 +23,10 @@ final class DiskInfoCommand implements Callable<Integer> {
         line(out, "image", info.path());
         line(out, "format", info.format().title());
         line(out, "disk size", info.size() + " bytes");
-        line(out, "space taken", info.allocated() + " bytes");
+        line(
+                out,
+                "space taken",
+                info.blockDevice() ? "a block device" : info.allocated() + " bytes");
         info.details().ifPresent(details -> print(out, details));
         out.flush();
         return ExitStatus.OK;

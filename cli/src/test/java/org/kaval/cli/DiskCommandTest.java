@@ -1,5 +1,6 @@
 package org.kaval.cli;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -59,6 +60,18 @@ class DiskCommandTest {
         assertArrayEquals(
                 Arrays.copyOf(content, 4 << 20),
                 Files.readAllBytes(directory.resolve("again.raw")));
+    }
+
+    @Test
+    void copyIsCompressedIfThatIsAsked() throws Exception {
+        Path image =
+                Files.write(directory.resolve("a.img"), "text".repeat(1 << 18).getBytes(UTF_8));
+        Path copy = directory.resolve("copy.qcow2");
+        assertOk(new Run("convert", "--compress", image, copy));
+        assertTrue(Files.size(copy) < 1 << 19, () -> copy.toFile().length() + " bytes");
+        Run refused = new Run("convert", "--compress", image, directory.resolve("copy.raw"));
+        assertEquals(ExitStatus.USAGE, refused.status);
+        assertTrue(refused.err.contains("raw images cannot be compressed"), refused.err);
     }
 
     @Test

@@ -45,6 +45,12 @@ final class CompressedClusters {
         return sectors * SECTOR - (offset(entry, clusterBits) & (SECTOR - 1));
     }
 
+    /// The entry of a compressed cluster whose `length` bytes are at `offset` of the file.
+    static long entry(long offset, int length, int clusterBits) {
+        long moreSectors = (offset + length - 1) / SECTOR - offset / SECTOR;
+        return Qcow2.COMPRESSED | moreSectors << sizeShift(clusterBits) | offset;
+    }
+
     static int sizeShift(int clusterBits) {
         return 62 - (clusterBits - 8);
     }

@@ -5,14 +5,21 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
+import org.kaval.linux.FileStatus;
 
 /// What is known about an image without looking at its data.
 ///
 /// @param size of the disk in bytes
-/// @param allocated what the file takes of the host's disk
+/// @param allocated what the file takes of the host's disk, 0 if it is a block device
+/// @param blockDevice whether it is one
 /// @param details what only a qcow2 image has
 public record ImageInfo(
-        Path path, ImageFormat format, long size, long allocated, Optional<Details> details) {
+        Path path,
+        ImageFormat format,
+        long size,
+        long allocated,
+        boolean blockDevice,
+        Optional<Details> details) {
     /// What a qcow2 image has besides.
     ///
     /// @param backingFile as the image names it
@@ -35,13 +42,16 @@ public record ImageInfo(
     public static ImageInfo of(Path path, ImageFormat format) throws IOException {
         ImageOptions options = ImageOptions.READ_ONLY.withLocked(false);
         try (HostFile file = HostFile.open(path, options)) {
-            long allocated = file.status().allocated();
+            FileStatus status = file.status();
+            long allocated = status.allocated();
+            boolean device = status.kind() == FileStatus.Kind.BLOCK_DEVICE;
             if (format == ImageFormat.RAW) {
-                return new ImageInfo(path, format, file.size(), allocated, Optional.empty());
+                return new ImageInfo(
+                        path, format, status.size(), allocated, device, Optional.empty());
             }
             Qcow2Header header = Qcow2Header.read(file);
             return new ImageInfo(
-                    path, format, header.size(), allocated, Optional.of(of(file, header)));
+                    path, format, header.size(), allocated, device, Optional.of(of(file, header)));
         }
     }
 

@@ -23,17 +23,49 @@ public final class ImageOperations {
     public static void convert(
             BlockImage from, Path to, @Nullable Qcow2Format format, Progress progress)
             throws IOException {
-        boolean made = false;
         BlockImage target = create(to, from.size(), format);
+        fill(to, target, () -> copy(from, target, progress));
+    }
+
+    /// Copies an image, with what is below it, to a new qcow2 image whose clusters are compressed.
+    /// What a guest writes to it later is not.
+    ///
+    /// @param format whose compression is zlib
+    public static void compress(BlockImage from, Path to, Qcow2Format format, Progress progress)
+            throws IOException {
+        if (format.zstd()) {
+            throw new IllegalArgumentException("zstd is only read");
+        }
+        Images.create(to, format);
+        Qcow2Image target =
+                Qcow2Image.over(
+                        HostFile.open(to, ImageOptions.WRITABLE), ImageOptions.WRITABLE, null);
+        fill(
+                to,
+                target,
+                () -> {
+                    try (var copy = new CompressedCopy(target)) {
+                        copy.of(from, progress);
+                    }
+                });
+    }
+
+    private interface Filling {
+        void run() throws IOException;
+    }
+
+    /// Fills a new image, which is gone again if that fails.
+    private static void fill(Path path, BlockImage image, Filling filling) throws IOException {
+        boolean made = false;
         try {
-            try (target) {
-                copy(from, target, progress);
-                target.flush();
+            try (image) {
+                filling.run();
+                image.flush();
             }
             made = true;
         } finally {
             if (!made) {
-                Files.deleteIfExists(to);
+                Files.deleteIfExists(path);
             }
         }
     }

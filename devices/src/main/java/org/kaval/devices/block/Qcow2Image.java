@@ -126,6 +126,13 @@ public final class Qcow2Image implements BlockImage {
         }
     }
 
+    /// Writes a whole cluster, in a new image, that is compressed as the header says.
+    ///
+    /// @param length of the compressed data, less than a cluster
+    void writeCompressed(long offset, Buffer data, int length) throws IOException {
+        checkChange(offset, 1).writeCompressed(offset, data, length);
+    }
+
     /// @return 0 if the cluster at `offset` cannot be written where it is
     private long writeInPlace(long offset, IoVector source, long from, long length)
             throws IOException {

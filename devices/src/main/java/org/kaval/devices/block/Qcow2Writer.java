@@ -25,6 +25,7 @@ final class Qcow2Writer {
     private final Refcounts refcounts;
     private final Qcow2Reader reader;
     private final Condemned condemned = new Condemned();
+    private final CompressedPlaces compressed;
     private final int clusterBits;
     private final int clusterSize;
     private final Buffer head;
@@ -42,6 +43,7 @@ final class Qcow2Writer {
         this.map = map;
         this.refcounts = refcounts;
         this.reader = reader;
+        compressed = new CompressedPlaces(refcounts, header);
         clusterBits = header.clusterBits();
         clusterSize = header.clusterSize();
         head = Buffer.allocate(clusterSize);
@@ -85,6 +87,20 @@ final class Qcow2Writer {
             }
         }
         return end - offset;
+    }
+
+    /// Writes a cluster that the image has nothing for yet, compressed.
+    ///
+    /// @param length of the compressed data, less than a cluster
+    synchronized void writeCompressed(long offset, Buffer data, int length) throws IOException {
+        relieve();
+        long cluster = offset >>> clusterBits;
+        map.makeWritable(cluster, refcounts, condemned);
+        long old = map.entry(cluster);
+        long host = compressed.take(length);
+        file.write(host, data.vector(), 0, length);
+        map.entry(cluster, CompressedClusters.entry(host, length, clusterBits));
+        condemn(old);
     }
 
     /// How many clusters from `first` on, which needs one, need a new place.

@@ -21,6 +21,17 @@ final class Zeroes {
         return IoVector.of(ZEROES);
     }
 
+    /// Whether `bytes` are zeroes.
+    static boolean are(MemorySegment bytes) {
+        for (long at = 0; at < bytes.byteSize(); at += ZEROES.byteSize()) {
+            long length = Math.min(ZEROES.byteSize(), bytes.byteSize() - at);
+            if (MemorySegment.mismatch(bytes, at, at + length, ZEROES, 0, length) >= 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /// Writes `length` zeroes to `offset`.
     static void write(BlockFile file, long offset, long length) throws IOException {
         IoVector vector = vector();

@@ -1,5 +1,6 @@
 package org.kaval.devices.block;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -12,12 +13,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.random.RandomGenerator;
 import java.util.random.RandomGeneratorFactory;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ImageOperationsTest {
     private static final int MIB = 1 << 20;
@@ -76,6 +80,48 @@ class ImageOperationsTest {
         Qemu.assertClean(copy);
         Qemu.img("compare", "-f", "qcow2", "-F", "qcow2", top, copy);
         assertTrue(Files.size(copy) < 3.5 * MIB, () -> "file of " + copy.toFile().length());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {9, 12, 16})
+    void compressedCopyIsSmallerAndTheSame(int clusterBits) throws Exception {
+        byte[] text = "what is said often can be said in short ".repeat(MIB / 80).getBytes(UTF_8);
+        byte[] noise = Bytes.random(random, MIB / 2 + 512); // no multiple of a cluster
+        byte[] all = Arrays.copyOf(text, 2 * MIB + noise.length); // between them zeroes
+        System.arraycopy(noise, 0, all, 2 * MIB, noise.length);
+        Path raw = Files.write(directory.resolve("all.raw"), all);
+        Path copy = directory.resolve("compressed.qcow2");
+        try (BlockImage from = RawImage.open(raw, ImageOptions.READ_ONLY)) {
+            Qcow2Format format = Qcow2Format.of(from.size()).withClusterBits(clusterBits);
+            ImageOperations.compress(from, copy, format, Progress.NONE);
+        }
+        Qemu.assertClean(copy);
+        assertEquals(
+                List.of(),
+                Qcow2Check.check(copy, Qcow2Check.Repair.NOTHING, Progress.NONE).problems());
+        assertArrayEquals(all, Qemu.content(copy, "qcow2"));
+        assertTrue(Files.size(copy) < MIB, () -> "file of " + copy.toFile().length());
+        byte[] change = Bytes.random(random, 5000);
+        try (BlockImage image = open(copy, ImageOptions.WRITABLE)) {
+            assertArrayEquals(all, Bytes.read(image, 0, all.length));
+            Bytes.write(image, 1000, change);
+            image.discard(MIB / 4, MIB / 8);
+        }
+        System.arraycopy(change, 0, all, 1000, change.length);
+        Arrays.fill(all, MIB / 4, MIB / 4 + MIB / 8, (byte) 0);
+        Qemu.assertClean(copy);
+        assertArrayEquals(all, Qemu.content(copy, "qcow2"));
+    }
+
+    @Test
+    void compressedClustersOfOneReferenceEachShareNoCluster() throws Exception {
+        Path copy = directory.resolve("compressed.qcow2");
+        var format = new Qcow2Format(content.length, 3, 16, 0, false, false, null, null);
+        try (BlockImage from = open(top, ImageOptions.READ_ONLY)) {
+            ImageOperations.compress(from, copy, format, Progress.NONE);
+        }
+        Qemu.assertClean(copy);
+        assertArrayEquals(content, Qemu.content(copy, "qcow2"));
     }
 
     @Test
