@@ -8,6 +8,7 @@ module org.kaval.devices {
     exports org.kaval.devices.block;
     exports org.kaval.devices.compression to
             org.kaval.machine;
+    exports org.kaval.devices.net;
     exports org.kaval.devices.pci;
     exports org.kaval.devices.platform;
     exports org.kaval.devices.virtio;

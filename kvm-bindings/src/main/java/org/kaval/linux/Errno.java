@@ -25,6 +25,7 @@ public final class Errno {
     public static final int ENAMETOOLONG = 36;
     public static final int EOPNOTSUPP = 95;
     public static final int EADDRINUSE = 98;
+    public static final int ECONNRESET = 104;
     public static final int ECONNREFUSED = 111;
 
     /// Index is the number; 41 and 58 are not used by the kernel.

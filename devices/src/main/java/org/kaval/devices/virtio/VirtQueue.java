@@ -70,6 +70,7 @@ public final class VirtQueue {
     private boolean eventIndex;
     private int nextAvailable;
     private int nextUsed;
+    private int staged; // used entries that the driver cannot see yet
     private long requests; // since the device was made
 
     /// What it has in the guest's memory.
@@ -230,6 +231,7 @@ public final class VirtQueue {
         used = 0;
         nextAvailable = 0;
         nextUsed = 0;
+        staged = 0;
     }
 
     /// Gives out no more requests until {@link #release}; those that have been taken can be given
@@ -351,6 +353,22 @@ public final class VirtQueue {
         }
     }
 
+    /// Gives a request back as {@link #complete} does, but the driver sees it only with the next
+    /// that is completed: for what is one thing in several requests.
+    void stage(DescriptorChain chain, long written) {
+        chain.writable().markDirty(written);
+        int head = chain.head();
+        synchronized (this) {
+            if (running) {
+                putUsed(head, written);
+                staged++;
+            }
+        }
+        if (observer != null) {
+            tellOfCompletion(observer, head, written, false);
+        }
+    }
+
     private void tellOfRequest(Consumer<Supplier<String>> to, DescriptorChain chain) {
         int head = chain.head();
         long readable = chain.readable().size();
@@ -372,11 +390,9 @@ public final class VirtQueue {
         if (!running) {
             return false;
         }
-        long entry = used + RING_ENTRIES + (long) USED_ENTRY * (nextUsed & (size - 1));
-        memory.writeLe32(entry, head);
-        memory.writeLe32(entry + USED_LENGTH, (int) written);
-        int published = nextUsed;
-        nextUsed = (nextUsed + 1) & INDEX_MASK;
+        int published = (nextUsed - staged) & INDEX_MASK;
+        staged = 0;
+        putUsed(head, written);
         if (held) {
             notifyAll();
         }
@@ -390,7 +406,15 @@ public final class VirtQueue {
         }
         // §2.7.7.2: used_event is the entry of which the driver wants to hear
         long usedEvent = available + RING_ENTRIES + (long) AVAILABLE_ENTRY * size;
-        return memory.readLe16(usedEvent) == published;
+        int wanted = (memory.readLe16(usedEvent) - published) & INDEX_MASK;
+        return wanted < ((nextUsed - published) & INDEX_MASK);
+    }
+
+    private void putUsed(int head, long written) {
+        long entry = used + RING_ENTRIES + (long) USED_ENTRY * (nextUsed & (size - 1));
+        memory.writeLe32(entry, head);
+        memory.writeLe32(entry + USED_LENGTH, (int) written);
+        nextUsed = (nextUsed + 1) & INDEX_MASK;
     }
 
     /// How many requests the driver has added that nobody has taken.
