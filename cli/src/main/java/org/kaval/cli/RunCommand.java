@@ -41,6 +41,7 @@ final class RunCommand implements Callable<Integer> {
     private final RngOption rng = new RngOption();
     private final HvcOption hvc = new HvcOption();
     private final VsockOptions vsock = new VsockOptions();
+    private final NetOptions net = new NetOptions();
 
     private final OptionSpec cpus =
             OptionSpec.builder("--cpus")
@@ -189,6 +190,7 @@ final class RunCommand implements Callable<Integer> {
                         .addOption(rng.spec())
                         .addOption(hvc.spec())
                         .addOption(vsock.spec())
+                        .addMixin("net", net.mixin())
                         .addOption(cpus)
                         .addOption(memory)
                         .addOption(hugePages)
@@ -245,6 +247,7 @@ final class RunCommand implements Callable<Integer> {
             rng.attachTo(builder, boot.isKernel(), disk.transport());
             hvc.attachTo(builder, boot.isKernel(), disk.transport());
             vsock.attachTo(builder, disk.transport());
+            net.parse().attachTo(builder, disk.transport());
             var snapshots =
                     new GuestSnapshots(
                             snapshotDirectory.getValue(), savedArguments(), disks, restored);

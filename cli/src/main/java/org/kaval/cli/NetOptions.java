@@ -1,0 +1,60 @@
+package org.kaval.cli;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.kaval.machine.ConfigException;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+
+/// The network devices of `kaval run`.
+final class NetOptions {
+    private final OptionSpec networks =
+            OptionSpec.builder("--net")
+                    .paramLabel("KIND[,KEY=VALUE]...")
+                    .type(List.class)
+                    .auxiliaryTypes(String.class)
+                    .initialValue(List.of())
+                    .description(
+                            "A network device; several times for several. Its other end is: user (a network of"
+                                    + " its own, by passt, without privileges), tap=NAME (a tap device),"
+                                    + " bridge=NAME (a new one on a bridge), or socket=PATH (whoever else names"
+                                    + " that Unix socket). Behind it: mac=ADDRESS, mtu=N, queues=N (tap and"
+                                    + " bridge), rate=SIZE and frames=N a second in either direction,"
+                                    + " burst=SECONDS of these at once, pcap=FILE.")
+                    .build();
+
+    private final OptionSpec published =
+            OptionSpec.builder("--publish")
+                    .paramLabel("[ADDRESS:]PORT:GUESTPORT[/udp]")
+                    .type(List.class)
+                    .auxiliaryTypes(String.class)
+                    .initialValue(List.of())
+                    .description(
+                            "Lead a port of the host to one of the guest's, with --net user, which this"
+                                    + " implies; several times for several.")
+                    .build();
+
+    /// To be mixed into a command.
+    CommandSpec mixin() {
+        return CommandSpec.create().addOption(networks).addOption(published);
+    }
+
+    /// What they say.
+    GuestNetworks parse() {
+        List<String> values = networks.getValue();
+        List<PublishedPort> ports =
+                published.<List<String>>getValue().stream().map(PublishedPort::parse).toList();
+        if (values.isEmpty() && !ports.isEmpty()) {
+            values = List.of("user");
+        }
+        var specs = new ArrayList<NetSpec>();
+        for (String value : values) {
+            specs.add(NetSpec.parse(value, specs.size()));
+        }
+        long users = specs.stream().filter(each -> each.kind() == NetSpec.Kind.USER).count();
+        if (!ports.isEmpty() && users != 1) {
+            throw new ConfigException("publish", "goes with one --net user");
+        }
+        return new GuestNetworks(specs, ports);
+    }
+}
