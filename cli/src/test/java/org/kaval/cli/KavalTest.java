@@ -23,7 +23,7 @@ class KavalTest {
     @ValueSource(strings = {"", "--help", "generate-completion", "no-such-command"})
     void whatIsNoCommandOfItsOwnNeedsAll(String word) {
         assertEquals(
-                Set.of("run", "demo", "doctor", "disk", "generate-completion"),
+                Set.of("run", "restore", "demo", "doctor", "disk", "generate-completion"),
                 Kaval.commandLine(word).getSubcommands().keySet());
     }
 }
