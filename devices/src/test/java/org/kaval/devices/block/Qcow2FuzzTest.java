@@ -14,8 +14,7 @@ import org.kaval.linux.IoVector;
 /// Images that a fuzzer makes up: they are read, checked and written, or refused with one line, in
 /// bounded time and memory.
 ///
-/// A build replays the seeds and what has been found. To look for more: `JAZZER_FUZZ=1 ./mvnw -pl
-/// devices -am verify -Dtest=Qcow2FuzzTest -Dsurefire.failIfNoSpecifiedTests=false`
+/// A build replays the seeds and what has been found. To look for more: `./kaval fuzz anyImage`
 class Qcow2FuzzTest {
     private static final int LENGTH = 5000;
     private static final long LARGEST = 64 << 20;

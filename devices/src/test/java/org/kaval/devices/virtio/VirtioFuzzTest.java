@@ -31,8 +31,7 @@ import org.kaval.memory.GuestRange;
 /// Drivers that a fuzzer makes up: whatever they do is a {@link GuestFault} at most, ends, and a
 /// reset makes all well again.
 ///
-/// A build replays the seeds and what has been found. To look for more: `JAZZER_FUZZ=1 ./mvnw -pl
-/// devices -am verify -Dtest='VirtioFuzzTest#anyRings' -Dsurefire.failIfNoSpecifiedTests=false`
+/// A build replays the seeds and what has been found. To look for more: `./kaval fuzz anyRings`
 class VirtioFuzzTest {
     private static final int RAM = 1 << 16;
     private static final int SIZE = 8;

@@ -18,8 +18,7 @@ import org.kaval.machine.compression.Compression;
 /// Kernels that a fuzzer makes up: they are loaded, or refused with one line, in bounded time and
 /// memory, and nothing else.
 ///
-/// A build replays the seeds and what has been found. To look for more: `JAZZER_FUZZ=1 ./mvnw -pl
-/// machine -am verify -Dtest='KernelFuzzTest#anyKernel' -Dsurefire.failIfNoSpecifiedTests=false`
+/// A build replays the seeds and what has been found. To look for more: `./kaval fuzz anyKernel`
 class KernelFuzzTest {
     private static final byte[] CODE = new byte[64];
 

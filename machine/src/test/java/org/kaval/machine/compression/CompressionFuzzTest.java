@@ -14,8 +14,7 @@ import org.kaval.devices.compression.CorruptDataException;
 /// segments that it goes from and to are as large as they say, so that an access beyond them is
 /// found.
 ///
-/// To look for more than a build replays: `JAZZER_FUZZ=1 ./mvnw -pl machine -am verify
-/// -Dtest=CompressionFuzzTest -Dsurefire.failIfNoSpecifiedTests=false`
+/// To look for more than a build replays: `./kaval fuzz anyData`
 class CompressionFuzzTest {
     private static final int SIZE = 5000;
 
