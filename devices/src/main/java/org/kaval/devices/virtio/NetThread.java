@@ -98,6 +98,7 @@ final class NetThread implements AutoCloseable {
                     case AWAIT_HOST -> awaitHost();
                 }
             }
+            work.putBack(); // the driver may go on with fewer pairs of queues
         } catch (ErrnoException e) {
             LOG.log(Level.ERROR, "{0} ends: {1}", thread.getName(), e.getMessage());
             work.putBack();
@@ -167,7 +168,7 @@ final class NetThread implements AutoCloseable {
         }
     }
 
-    /// Ends it, after the step that it is at.
+    /// Ends it, after the step that it is at; what it has, it puts back.
     @Override
     public void close() {
         stopping = true;
