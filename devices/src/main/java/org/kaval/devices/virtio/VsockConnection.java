@@ -123,6 +123,15 @@ final class VsockConnection {
         return index;
     }
 
+    /// Whether the guest has heard of it.
+    boolean isKnownToGuest() {
+        return switch (state) {
+            case OVER, HELLO, DRAINING -> false;
+            case REQUESTED -> (pending & SEND_REQUEST) == 0;
+            case CONNECTED, CLOSING -> true;
+        };
+    }
+
     State state() {
         return state;
     }

@@ -70,12 +70,12 @@ final class VsockConnections implements AutoCloseable {
         if (closed) {
             return false;
         }
+        tellEvent(); // before a client that has come since the reset is announced
         acceptClients();
         boolean more = takePackets();
         boolean wasFull = replies.isFull();
         more |= sendPackets();
         more |= wasFull && !replies.isFull();
-        tellEvent();
         return more || (clientsWait && !free.isEmpty());
     }
 
@@ -103,9 +103,14 @@ final class VsockConnections implements AutoCloseable {
         clientsWait = true;
     }
 
-    /// Ends all connections, and tells the guest so (§5.10.6.7).
+    /// Ends all connections that the guest knows of, and tells it so (§5.10.6.7).
     void resetTransport() {
-        endAll();
+        replies.clear();
+        for (VsockConnection connection : all) {
+            if (connection.isKnownToGuest()) {
+                end(connection);
+            }
+        }
         resetToTell = true;
     }
 
@@ -118,17 +123,16 @@ final class VsockConnections implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
-        endAll();
-    }
-
-    private void endAll() {
-        replies.clear();
         for (VsockConnection connection : all) {
             if (connection.state() != State.OVER) {
-                connection.end();
-                settle(connection);
+                end(connection);
             }
         }
+    }
+
+    private void end(VsockConnection connection) {
+        connection.end();
+        settle(connection);
     }
 
     private void tellEvent() {
@@ -195,8 +199,7 @@ final class VsockConnections implements AutoCloseable {
         for (VsockConnection connection : all) {
             if (connection.state() == State.CLOSING) {
                 reply(connection);
-                connection.end();
-                settle(connection);
+                end(connection);
                 return true;
             }
         }

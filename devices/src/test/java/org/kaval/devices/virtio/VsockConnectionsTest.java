@@ -566,6 +566,22 @@ class VsockConnectionsTest {
     }
 
     @Test
+    void clientsOfWhomTheGuestHasNotHeardStayOverATransportReset() {
+        guest.driver.control.hold();
+        Stream before = client("CONNECT 7\n");
+        Stream silent = client("");
+        connections.resetTransport();
+        guest.driver.submit(VsockGuest.EVENTS, Buffer.toWrite(DeviceDriver.DATA - 64, 4));
+        guest.driver.control.release();
+        settle();
+
+        assertEquals(List.of("1073741824>7 REQUEST"), guest.receivedInBrief());
+        assertFalse(before.closed || silent.closed);
+        connections.resetTransport();
+        assertTrue(before.closed && !silent.closed);
+    }
+
+    @Test
     void transportResetWaitsForABuffer() {
         connections.resetTransport();
         settle();
