@@ -124,8 +124,7 @@ final class SavedMachine {
             throws IOException, InterruptedException {
         Map<String, Object> vmTree = part(state, VM);
         long then = StateFields.restoring(vmTree, 0).number(REALTIME, realtimeNanos());
-        long elapsed = Math.max(0, realtimeNanos() - then);
-        StateFields vm = StateFields.restoring(vmTree, elapsed);
+        StateFields vm = StateFields.restoring(vmTree, nanosSince(then));
         vm.number(REALTIME, then);
         long kilohertz = vm.number(TSC_KILOHERTZ, 0, 0, Integer.MAX_VALUE);
         if (part(state, VCPUS).size() != machine.vcpus().size()) {
@@ -135,7 +134,7 @@ final class SavedMachine {
         for (Vcpu vcpu : machine.vcpus()) {
             VcpuState vcpuState = vcpuState(state, vcpu.index());
             vcpu.call(kvm -> {
-                write(kvm, vcpuState, kilohertz, elapsed, xsaveSize);
+                write(kvm, vcpuState, kilohertz, then, xsaveSize);
                 return true;
             });
         }
@@ -146,12 +145,12 @@ final class SavedMachine {
         }
         byte[] clock = machine.kvm().getState(KvmVmState.CLOCK);
         vm.fill(KvmVmState.CLOCK.name(), clock);
-        machine.kvm().setState(KvmVmState.CLOCK, KvmVmState.clockAfter(clock, elapsed));
+        machine.kvm().setState(KvmVmState.CLOCK, KvmVmState.clockAfter(clock, nanosSince(then)));
         for (Vcpu vcpu : machine.vcpus()) {
             vcpu.call(KvmVcpu::tellOfPause);
         }
         vm.checkAllTaken();
-        restoreDevices(machine, part(state, DEVICES), elapsed);
+        restoreDevices(machine, part(state, DEVICES), nanosSince(then));
     }
 
     private static void restoreDevices(Machine machine, Map<String, Object> tree, long elapsed)
@@ -172,7 +171,7 @@ final class SavedMachine {
     }
 
     private static void write(
-            KvmVcpu vcpu, VcpuState state, long kilohertz, long elapsedNanos, int xsaveSize)
+            KvmVcpu vcpu, VcpuState state, long kilohertz, long then, int xsaveSize)
             throws IOException {
         for (KvmVcpuState part : KvmVcpuState.values()) {
             int length = state.parts().getOrDefault(part, new byte[0]).length;
@@ -183,15 +182,6 @@ final class SavedMachine {
         if (kilohertz > 0) {
             setTscFrequency(vcpu, kilohertz);
         }
-        long cycles =
-                Math.multiplyHigh(elapsedNanos, kilohertz) == 0
-                        ? elapsedNanos * kilohertz / TimeUnit.MILLISECONDS.toNanos(1)
-                        : elapsedNanos / TimeUnit.MILLISECONDS.toNanos(1) * kilohertz;
-        List<KvmMsr> msrs =
-                state.msrs().stream()
-                        .map(msr ->
-                                msr.index() == TSC ? new KvmMsr(TSC, msr.value() + cycles) : msr)
-                        .toList();
         byte[] xsave = state.xsave().bytes();
         int size = vcpu.getXsave(xsaveSize).length;
         for (int i = size; i < xsave.length; i++) {
@@ -201,6 +191,12 @@ final class SavedMachine {
                                 .formatted(xsave.length, size));
             }
         }
+        long cycles = cycles(nanosSince(then), kilohertz); // as late as can be
+        List<KvmMsr> msrs =
+                state.msrs().stream()
+                        .map(msr ->
+                                msr.index() == TSC ? new KvmMsr(TSC, msr.value() + cycles) : msr)
+                        .toList();
         new VcpuState(
                         state.parts(),
                         new VcpuState.XsaveArea(Arrays.copyOf(xsave, size)),
@@ -222,6 +218,18 @@ final class SavedMachine {
                             .formatted(kilohertz, own),
                     e);
         }
+    }
+
+    /// How long ago that was; asked where it is needed, since on a slow host the rest takes a
+    /// while.
+    private static long nanosSince(long then) {
+        return Math.max(0, realtimeNanos() - then);
+    }
+
+    private static long cycles(long nanos, long kilohertz) {
+        long second = TimeUnit.SECONDS.toNanos(1);
+        return nanos / second * (kilohertz * 1000)
+                + nanos % second * kilohertz / TimeUnit.MILLISECONDS.toNanos(1);
     }
 
     private static long realtimeNanos() {

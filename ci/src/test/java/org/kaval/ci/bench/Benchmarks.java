@@ -2,8 +2,8 @@ package org.kaval.ci.bench;
 
 import org.openjdk.jmh.Main;
 
-/// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `disk`, `boot`
-/// with how often); other arguments go to JMH.
+/// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `restore`,
+/// `disk`, `boot` with how often); other arguments go to JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -13,6 +13,7 @@ public final class Benchmarks {
                 ExitRoundTrip.run();
                 StartTime.run();
                 VmLifeCycle.run();
+                RestoreTime.run();
                 DiskReads.run();
                 BootTime.run(BootTime.ROUNDS);
                 Main.main(new String[] {"IoctlBenchmark"});
@@ -20,6 +21,7 @@ public final class Benchmarks {
             case "exits" -> ExitRoundTrip.run();
             case "start" -> StartTime.run();
             case "life" -> VmLifeCycle.run();
+            case "restore" -> RestoreTime.run();
             case "disk" -> DiskReads.run();
             case "boot" ->
                     BootTime.run(args.length > 1 ? Integer.parseInt(args[1]) : BootTime.ROUNDS);
