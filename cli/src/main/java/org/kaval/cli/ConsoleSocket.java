@@ -37,19 +37,23 @@ final class ConsoleSocket implements AutoCloseable {
 
     private final Path path;
     private final ServerSocketChannel server;
+    private final ConsoleLog log;
     private final Map<SocketChannel, Thread> senders = new HashMap<>();
     private final byte[] kept = new byte[KEPT];
     private long written;
     private boolean closed;
     private @Nullable Vm guest;
 
-    private ConsoleSocket(Path path, ServerSocketChannel server) {
+    private ConsoleSocket(Path path, ServerSocketChannel server, ConsoleLog log) {
         this.path = path;
         this.server = server;
+        this.log = log;
     }
 
     /// Listens at `path`, for its owner only. A socket that nobody listens at any more is replaced.
-    static ConsoleSocket open(Path path) throws IOException {
+    ///
+    /// @param log gets all that the guest writes; it is closed with the socket
+    static ConsoleSocket open(Path path, ConsoleLog log) throws IOException {
         removeStale(path);
         Path folder = Files.createTempDirectory(path.toAbsolutePath().getParent(), ".kaval");
         try {
@@ -65,7 +69,7 @@ final class ConsoleSocket implements AutoCloseable {
                 Files.deleteIfExists(hidden);
                 throw e;
             }
-            var socket = new ConsoleSocket(path, server);
+            var socket = new ConsoleSocket(path, server, log);
             Thread.ofPlatform().name("console-socket").daemon().start(socket::accept);
             return socket;
         } finally {
@@ -116,6 +120,7 @@ final class ConsoleSocket implements AutoCloseable {
             closed = true;
             notifyAll();
             open = Map.copyOf(senders);
+            log.close();
         }
         try {
             server.close();
@@ -138,6 +143,7 @@ final class ConsoleSocket implements AutoCloseable {
         for (int i = 0; i < count; i++) {
             kept[(int) (written++ % KEPT)] = bytes[from + i];
         }
+        log.write(bytes, from, count);
         notifyAll();
     }
 

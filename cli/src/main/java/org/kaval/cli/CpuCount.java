@@ -31,6 +31,11 @@ record CpuCount(int sockets, int cores, int threads) {
                 given.getOrDefault("threads", 1));
     }
 
+    /// How many vCPUs there are.
+    int total() {
+        return sockets * cores * threads;
+    }
+
     void applyTo(VmBuilder builder) {
         builder.cpus(sockets, cores, threads);
     }

@@ -105,7 +105,12 @@ final class DemoCommand implements Callable<Integer> {
         var builder = Vm.builder().memory(LINUX_MEMORY).boot(guest.boot(!hasTerminal()));
         var rules = new Session.Rules(true, GRACE, null);
         VmOutcome outcome;
-        Session session = Session.open(builder, rules, GuestSnapshots.none(), "tty");
+        Session session =
+                Session.open(
+                        builder,
+                        rules,
+                        GuestSnapshots.none(),
+                        pressed -> GuestConsole.open("tty", pressed));
         try (session) {
             outcome = session.run();
         }

@@ -16,6 +16,7 @@ import picocli.CommandLine.Spec;
             DiskCheckCommand.class,
             DiskConvertCommand.class,
             DiskResizeCommand.class,
+            GrowDiskCommand.class,
             DiskCommitCommand.class,
             DiskRebaseCommand.class
         },

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.kaval.cli.control.VmFolder;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
@@ -41,11 +42,16 @@ sealed interface GuestConsole extends AutoCloseable {
                 return new File(new FileOutputStream(parts[1], true));
             }
             if (parts[0].equals("socket")) {
-                return new Socket(ConsoleSocket.open(Path.of(parts[1])));
+                return new Socket(ConsoleSocket.open(Path.of(parts[1]), ConsoleLog.none()));
             }
         }
         throw new ConfigException(
                 "console", "'%s' is none of tty, none, file=PATH, socket=PATH".formatted(choice));
+    }
+
+    /// That of a machine in the background.
+    static GuestConsole background(VmFolder folder) throws IOException {
+        return new Socket(ConsoleSocket.open(folder.console(), ConsoleLog.open(folder.log())));
     }
 
     /// Standard input and output. A terminal is made raw, and has keys for Kaval.

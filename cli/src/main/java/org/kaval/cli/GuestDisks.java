@@ -4,7 +4,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Function;
 import org.kaval.devices.block.BlockImage;
 import org.kaval.devices.block.ImageOptions;
@@ -19,6 +22,7 @@ import org.kaval.machine.VmBuilder;
 /// The images of a guest's disks. They stay open and locked while it restarts, when each machine
 /// gets new disks of them, and what is written to an overlay is still there then.
 final class GuestDisks implements AutoCloseable {
+    private final Map<String, VirtioBlock> devices = new ConcurrentSkipListMap<>();
     private static final Path ON_DISK = Path.of("/var/tmp");
 
     private final List<Disk> disks = new ArrayList<>();
@@ -85,14 +89,13 @@ final class GuestDisks implements AutoCloseable {
     /// Gives each machine that `builder` builds its disks.
     void attachTo(VmBuilder builder) {
         for (Disk disk : disks) {
-            builder.device(machine ->
-                    transport
-                            .apply(
-                                    new VirtioBlock(
-                                            disk.spec.name(),
-                                            Images.lend(disk.image),
-                                            disk.spec.device()))
-                            .attach(machine));
+            builder.device(machine -> {
+                var device =
+                        new VirtioBlock(
+                                disk.spec.name(), Images.lend(disk.image), disk.spec.device());
+                devices.put(disk.spec.name(), device);
+                transport.apply(device).attach(machine);
+            });
         }
     }
 
@@ -104,6 +107,11 @@ final class GuestDisks implements AutoCloseable {
     /// Whether some of what it writes is thrown away in the end.
     boolean hasOverlays() {
         return disks.stream().anyMatch(Disk::overlay);
+    }
+
+    /// The disks of the machine that was built last, by name; as many as it has by now.
+    Map<String, VirtioBlock> devices() {
+        return Collections.unmodifiableMap(devices);
     }
 
     /// Writes what is left, and closes all, also if one fails.

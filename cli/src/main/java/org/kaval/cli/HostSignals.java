@@ -9,6 +9,7 @@ import java.lang.reflect.Proxy;
 final class HostSignals {
     static final int HUP = 1;
     static final int INT = 2;
+    static final int KILL = 9;
     static final int TERM = 15;
 
     private HostSignals() {}

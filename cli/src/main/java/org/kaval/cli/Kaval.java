@@ -67,6 +67,17 @@ final class Kaval implements Runnable {
         commands.put("demo", DemoCommand::new);
         commands.put("doctor", DoctorCommand::new);
         commands.put("disk", DiskCommand::new);
+        commands.put("ps", PsCommand::new);
+        commands.put("inspect", InspectCommand::new);
+        commands.put("logs", LogsCommand::new);
+        commands.put("console", ConsoleCommand::new);
+        commands.put("stop", StopCommand::new);
+        commands.put("kill", KillCommand::new);
+        commands.put("pause", VmCommands::pause);
+        commands.put("resume", VmCommands::resume);
+        commands.put("stats", StatsCommand::new);
+        commands.put("wait", WaitCommand::new);
+        commands.put("rm", RmCommand::new);
         return commands;
     }
 

@@ -41,9 +41,10 @@ final class RestoreCommand implements Callable<Integer> {
                         "Lets a guest go on where it was when its snapshot was made.",
                         "Disks and other devices, and the files that they need, are those that kaval run"
                                 + " was given then. Of its options those may be given that say how the guest"
-                                + " is shown and ended: --console, --snapshot-dir, --time-limit, --grace,"
-                                + " --on-reboot, --stats, --trace; --vsock, if it has one; and --ephemeral, with"
-                                + " which a snapshot can be restored any number of times, several at once.");
+                                + " is shown, named and ended: --name, --detach, --console, --snapshot-dir,"
+                                + " --time-limit, --grace, --on-reboot, --stats, --trace; --vsock, if it has"
+                                + " one; and --ephemeral, with which a snapshot can be restored any number of"
+                                + " times, several at once.");
         return made;
     }
 
@@ -58,8 +59,9 @@ final class RestoreCommand implements Callable<Integer> {
         }
         var arguments = new ArrayList<String>(saved.isEmpty() ? List.of() : saved.lines().toList());
         arguments.addAll(spec.commandLine().getUnmatchedArguments());
+        List<String> original = spec.commandLine().getParent().getParseResult().originalArgs();
         var errors = new Errors();
-        return new CommandLine(new RunCommand(snapshot).spec())
+        return new CommandLine(new RunCommand(snapshot, original).spec())
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)
                 .setCaseInsensitiveEnumValuesAllowed(true)

@@ -8,10 +8,14 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import org.kaval.cli.control.NamedVm;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
@@ -42,6 +46,7 @@ final class RunCommand implements Callable<Integer> {
     private final HvcOption hvc = new HvcOption();
     private final VsockOptions vsock = new VsockOptions();
     private final NetOptions net = new NetOptions();
+    private final NameOptions naming = new NameOptions();
 
     private final OptionSpec cpus =
             OptionSpec.builder("--cpus")
@@ -157,9 +162,12 @@ final class RunCommand implements Callable<Integer> {
             Set.of(
                     "--console",
                     "--debug",
+                    "--detach",
                     "--ephemeral",
                     "--grace",
+                    NameOptions.BACKGROUND,
                     "--kvm",
+                    "--name",
                     "--on-reboot",
                     "--snapshot-dir",
                     "--stats",
@@ -168,16 +176,19 @@ final class RunCommand implements Callable<Integer> {
                     "--trace-file");
 
     private final @Nullable Snapshot restored;
+    private final @Nullable List<String> original;
     private @Nullable CommandSpec commandSpec;
 
     /// Boots a guest.
     RunCommand() {
-        this(null);
+        this(null, null);
     }
 
     /// @param restored what the guest goes on from; null to boot it
-    RunCommand(@Nullable Snapshot restored) {
+    /// @param original what follows `kaval` if that is not `run`, and what this command is given
+    RunCommand(@Nullable Snapshot restored, @Nullable List<String> original) {
         this.restored = restored;
+        this.original = original;
     }
 
     /// The command as the command line knows it.
@@ -187,6 +198,7 @@ final class RunCommand implements Callable<Integer> {
                         .addMixin("common", CommonOptions.mixin())
                         .addMixin("boot", boot.mixin())
                         .addMixin("disk", disk.mixin())
+                        .addMixin("name", naming.mixin())
                         .addOption(rng.spec())
                         .addOption(hvc.spec())
                         .addOption(vsock.spec())
@@ -216,6 +228,9 @@ final class RunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
+        if (naming.isDetached()) {
+            return Detached.run(String.valueOf(naming.name()), arguments());
+        }
         VmBuilder builder =
                 Vm.builder()
                         .kvmDevice(kvmDevice.getValue())
@@ -251,7 +266,11 @@ final class RunCommand implements Callable<Integer> {
             var snapshots =
                     new GuestSnapshots(
                             snapshotDirectory.getValue(), savedArguments(), disks, restored);
-            return run(builder, rules, snapshots);
+            try (NamedVm named = naming.open(arguments())) {
+                return named == null
+                        ? run(builder, rules, disks, snapshots, null)
+                        : runNamed(builder, rules, disks, snapshots, named);
+            }
         }
     }
 
@@ -262,18 +281,83 @@ final class RunCommand implements Callable<Integer> {
                 : SavedArguments.of(spec.commandLine().getParseResult(), OF_THE_SESSION);
     }
 
-    private int run(VmBuilder builder, Session.Rules rules, GuestSnapshots snapshots)
+    /// What follows `kaval`, without what only its background process is told.
+    private List<String> arguments() {
+        List<String> all =
+                original != null
+                        ? original
+                        : Objects.requireNonNull(commandSpec)
+                                .commandLine()
+                                .getParent()
+                                .getParseResult()
+                                .originalArgs();
+        return all.stream().filter(each -> !each.equals(NameOptions.BACKGROUND)).toList();
+    }
+
+    private int runNamed(
+            VmBuilder builder,
+            Session.Rules rules,
+            GuestDisks disks,
+            GuestSnapshots snapshots,
+            NamedVm named)
+            throws IOException, InterruptedException {
+        boolean ended = false;
+        try {
+            int status = run(builder, rules, disks, snapshots, named);
+            ended = true;
+            return status;
+        } finally {
+            if (!ended) {
+                named.ended("it could not go on", ExitStatus.HOST);
+            }
+        }
+    }
+
+    private int run(
+            VmBuilder builder,
+            Session.Rules rules,
+            GuestDisks disks,
+            GuestSnapshots snapshots,
+            @Nullable NamedVm named)
             throws IOException, InterruptedException {
         VmOutcome outcome;
-        Session session = Session.open(builder, rules, snapshots, console.getValue());
+        Session session =
+                Session.open(
+                        builder,
+                        rules,
+                        snapshots,
+                        named != null && naming.isBackground()
+                                ? _ -> GuestConsole.background(named.folder())
+                                : pressed -> GuestConsole.open(console.getValue(), pressed));
         try (session;
                 OutputStream file = openTraceFile()) {
             // to standard error as it is now, on a raw terminal
             builder.trace(traced.getValue(), traceFile.getValue() == null ? System.err : file);
+            if (named != null) {
+                session.onStart(() ->
+                        named.running(
+                                new ControlledSession(
+                                        session, rules.grace(), disks, facts(named))));
+            }
             outcome = session.run();
         }
         report(session, outcome, System.err); // to a terminal that is itself again
-        return session.exitStatus(outcome);
+        int status = session.exitStatus(outcome);
+        if (named != null) {
+            named.ended(outcome.toString(), status);
+        }
+        return status;
+    }
+
+    /// What can be asked of a named machine.
+    private Map<String, Object> facts(NamedVm named) {
+        var facts = new LinkedHashMap<String, Object>();
+        facts.put("name", named.folder().name());
+        facts.put("process", ProcessHandle.current().pid());
+        facts.put("cpus", CpuCount.parse(cpus.getValue()).total());
+        facts.put("memory", memory.<ByteSize>getValue().bytes());
+        facts.put("command", arguments());
+        return facts;
     }
 
     private OutputStream openTraceFile() throws IOException {

@@ -8,7 +8,9 @@ import java.util.TreeMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.kaval.cli.control.Controlled;
 import org.kaval.linux.ErrnoException;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
@@ -42,6 +44,7 @@ final class Session implements AutoCloseable {
     private final Map<String, Long> exits = new TreeMap<>();
     private final long begin = System.nanoTime();
     private List<String> lastDiagnosis = List.of();
+    private StartAction onStart = () -> {};
     private @Nullable Vm vm; // guarded by this; null while there is none
     private boolean stopping; // guarded by this
     private boolean shuttingDown; // guarded by this
@@ -54,19 +57,31 @@ final class Session implements AutoCloseable {
     /// @param limit for everything; null for none
     record Rules(boolean restarts, Duration grace, @Nullable Duration limit) {}
 
-    private Session(VmBuilder builder, Rules rules, GuestSnapshots snapshots, String consoleChoice)
+    /// Opens the console of a session, which passes on the keys that are for Kaval.
+    @FunctionalInterface
+    interface ConsoleOpener {
+        GuestConsole open(Consumer<EscapeKeys.Key> pressed) throws IOException;
+    }
+
+    /// What is done each time that a guest has begun to run.
+    @FunctionalInterface
+    interface StartAction {
+        void started() throws IOException;
+    }
+
+    private Session(VmBuilder builder, Rules rules, GuestSnapshots snapshots, ConsoleOpener opener)
             throws IOException {
         this.builder = builder;
         this.rules = rules;
         this.snapshots = snapshots;
-        this.console = GuestConsole.open(consoleChoice, key -> actions.execute(() -> press(key)));
+        this.console = opener.open(key -> actions.execute(() -> press(key)));
     }
 
     /// Opens the console and takes over the signals; {@link #run} builds the machine.
     static Session open(
-            VmBuilder builder, Rules rules, GuestSnapshots snapshots, String consoleChoice)
+            VmBuilder builder, Rules rules, GuestSnapshots snapshots, ConsoleOpener opener)
             throws IOException {
-        var session = new Session(builder, rules, snapshots, consoleChoice);
+        var session = new Session(builder, rules, snapshots, opener);
         session.console.connect(builder);
         HostSignals.on("INT", () -> session.stop(HostSignals.INT));
         HostSignals.on("TERM", () -> session.terminate(HostSignals.TERM));
@@ -74,6 +89,32 @@ final class Session implements AutoCloseable {
         HostSignals.on("CONT", session::continued);
         HostSignals.on("WINCH", session::resized);
         return session;
+    }
+
+    /// Before {@link #run}: what is done each time that a guest has begun to run, on its thread.
+    void onStart(StartAction action) {
+        onStart = action;
+    }
+
+    /// Asks the guest that runs now, which is not closed meanwhile.
+    ///
+    /// @throws Controlled.ConflictException if there is none at this moment
+    synchronized <T> T ask(Controlled.Question<T> question)
+            throws IOException, InterruptedException, Controlled.ConflictException {
+        if (vm == null) {
+            throw new Controlled.ConflictException("the guest is restarting, or has ended");
+        }
+        return question.ask(vm);
+    }
+
+    /// Soon, as SIGTERM does: the power button, and an end after `grace`.
+    void shutDown(Duration grace) {
+        actions.execute(() -> terminate(HostSignals.TERM, grace));
+    }
+
+    /// Soon, ends the guest as if its power were cut.
+    void kill() {
+        actions.execute(() -> stop(HostSignals.KILL));
     }
 
     /// Runs the guest until it ends, or for a restart that is not wanted.
@@ -99,6 +140,7 @@ final class Session implements AutoCloseable {
                 return new VmOutcome.Stopped();
             }
             next.start();
+            onStart.started();
             VmOutcome outcome = await(next);
             if (outcome instanceof VmOutcome.Halted) {
                 lastDiagnosis = next.diagnose().lines();
@@ -162,15 +204,17 @@ final class Session implements AutoCloseable {
         }
     }
 
+    private void terminate(int signal) {
+        terminate(signal, rules.grace);
+    }
+
     /// Lets the guest shut down. Whoever asks twice does not want to wait.
-    private synchronized void terminate(int signal) {
+    private synchronized void terminate(int signal, Duration grace) {
         boolean first = !shuttingDown;
         shuttingDown = true;
         stopStatus = stopping ? stopStatus : SIGNAL_STATUS + signal;
         if (first && vm != null && vm.powerButton()) {
-            var _ =
-                    actions.schedule(
-                            () -> stop(signal), rules.grace.toNanos(), TimeUnit.NANOSECONDS);
+            var _ = actions.schedule(() -> stop(signal), grace.toNanos(), TimeUnit.NANOSECONDS);
         } else {
             stop(signal);
         }

@@ -51,7 +51,7 @@ class ConsoleSocketTest {
 
     @Test
     void everyClientGetsWhatWasAndWhatComes() throws Exception {
-        try (ConsoleSocket console = ConsoleSocket.open(path)) {
+        try (ConsoleSocket console = ConsoleSocket.open(path, ConsoleLog.none())) {
             write(console, "was, ");
             try (SocketChannel one = connect();
                     SocketChannel other = connect()) {
@@ -66,7 +66,7 @@ class ConsoleSocketTest {
 
     @Test
     void clientGetsTheLast64KibibytesOfWhatWas() throws Exception {
-        try (ConsoleSocket console = ConsoleSocket.open(path)) {
+        try (ConsoleSocket console = ConsoleSocket.open(path, ConsoleLog.none())) {
             write(console, "x".repeat(100));
             write(console, "y".repeat(64 << 10));
             try (SocketChannel client = connect()) {
@@ -79,7 +79,7 @@ class ConsoleSocketTest {
 
     @Test
     void clientThatDoesNotReadMissesSomeAndIsToldSo() throws Exception {
-        try (ConsoleSocket console = ConsoleSocket.open(path);
+        try (ConsoleSocket console = ConsoleSocket.open(path, ConsoleLog.none());
                 SocketChannel slow = connect()) {
             write(console, "begin");
             assertEquals("begin", read(slow, 5)); // so it is connected, and misses nothing yet
@@ -113,7 +113,7 @@ class ConsoleSocketTest {
     @Test
     void lastOutputGoesOutBeforeTheEnd() throws Exception {
         SocketChannel client;
-        try (ConsoleSocket console = ConsoleSocket.open(path)) {
+        try (ConsoleSocket console = ConsoleSocket.open(path, ConsoleLog.none())) {
             client = connect();
             write(console, "first");
             assertEquals("first", read(client, 5));
@@ -128,7 +128,7 @@ class ConsoleSocketTest {
 
     @Test
     void isForItsOwnerOnlyAndLeavesNothing() throws Exception {
-        try (ConsoleSocket _ = ConsoleSocket.open(path)) {
+        try (ConsoleSocket _ = ConsoleSocket.open(path, ConsoleLog.none())) {
             assertEquals(
                     "rw-------",
                     PosixFilePermissions.toString(Files.getPosixFilePermissions(path)));
@@ -148,7 +148,7 @@ class ConsoleSocketTest {
         try (ServerSocketChannel dead = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
             dead.bind(UnixDomainSocketAddress.of(path));
         }
-        try (ConsoleSocket console = ConsoleSocket.open(path);
+        try (ConsoleSocket console = ConsoleSocket.open(path, ConsoleLog.none());
                 SocketChannel client = connect()) {
             write(console, "new");
             assertEquals("new", read(client, 3));
@@ -157,9 +157,11 @@ class ConsoleSocketTest {
 
     @Test
     void socketInUseIsRefused() throws Exception {
-        try (ConsoleSocket _ = ConsoleSocket.open(path)) {
+        try (ConsoleSocket _ = ConsoleSocket.open(path, ConsoleLog.none())) {
             var refused =
-                    assertThrows(FileAlreadyExistsException.class, () -> ConsoleSocket.open(path));
+                    assertThrows(
+                            FileAlreadyExistsException.class,
+                            () -> ConsoleSocket.open(path, ConsoleLog.none()));
             assertEquals(path + ": is in use", refused.getMessage());
         }
     }
@@ -167,7 +169,9 @@ class ConsoleSocketTest {
     @Test
     void fileIsNotReplaced() throws Exception {
         Files.writeString(path, "dear");
-        assertThrows(FileAlreadyExistsException.class, () -> ConsoleSocket.open(path));
+        assertThrows(
+                FileAlreadyExistsException.class,
+                () -> ConsoleSocket.open(path, ConsoleLog.none()));
         assertEquals("dear", Files.readString(path));
     }
 }

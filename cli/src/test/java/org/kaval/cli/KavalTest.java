@@ -23,7 +23,24 @@ class KavalTest {
     @ValueSource(strings = {"", "--help", "generate-completion", "no-such-command"})
     void whatIsNoCommandOfItsOwnNeedsAll(String word) {
         assertEquals(
-                Set.of("run", "restore", "demo", "doctor", "disk", "generate-completion"),
+                Set.of(
+                        "run",
+                        "restore",
+                        "demo",
+                        "doctor",
+                        "disk",
+                        "ps",
+                        "inspect",
+                        "logs",
+                        "console",
+                        "stop",
+                        "kill",
+                        "pause",
+                        "resume",
+                        "stats",
+                        "wait",
+                        "rm",
+                        "generate-completion"),
                 Kaval.commandLine(word).getSubcommands().keySet());
     }
 }

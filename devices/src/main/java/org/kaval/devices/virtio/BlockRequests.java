@@ -83,6 +83,7 @@ final class BlockRequests implements QueueThreads.Handler {
         } catch (IOException e) {
             return WOULD_WAIT; // handle will meet it, too
         }
+        disk.countRead(data);
         out.writeByte(data, S_OK);
         return out.size();
     }
@@ -152,6 +153,7 @@ final class BlockRequests implements QueueThreads.Handler {
         vector.clear();
         out.addTo(vector, 0, data);
         image.read(sector * SECTOR, vector);
+        disk.countRead(data);
         return S_OK;
     }
 
@@ -162,6 +164,7 @@ final class BlockRequests implements QueueThreads.Handler {
         vector.clear();
         in.addTo(vector, HEADER, data);
         image.write(sector * SECTOR, vector);
+        disk.countWrite(data);
         return afterChange();
     }
 

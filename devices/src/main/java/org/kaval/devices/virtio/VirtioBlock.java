@@ -6,6 +6,7 @@ import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.concurrent.atomic.LongAdder;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.StateFields;
@@ -75,6 +76,10 @@ public final class VirtioBlock implements VirtioDevice {
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
     private final List<QueueThreads> threads = new ArrayList<>(); // who activates and resets
     private @Nullable VirtioLink link;
+    private final LongAdder reads = new LongAdder();
+    private final LongAdder readBytes = new LongAdder();
+    private final LongAdder writes = new LongAdder();
+    private final LongAdder writtenBytes = new LongAdder();
     private volatile long sectors;
     private volatile boolean cached;
     private boolean mayChangeCache; // who activates and writes the configuration
@@ -229,6 +234,34 @@ public final class VirtioBlock implements VirtioDevice {
         cached = state.flag("cached", cached);
         mayChangeCache = state.flag("mayChangeCache", mayChangeCache);
         config.set(WRITEBACK, 1, cached ? 1 : 0);
+    }
+
+    /// What it has done since it was made.
+    ///
+    /// @param reads requests that have succeeded
+    /// @param readBytes in these
+    /// @param writes the same of writes
+    /// @param writtenBytes the same
+    public record Statistics(long reads, long readBytes, long writes, long writtenBytes) {}
+
+    /// Counted while requests go on: the numbers may be of moments that differ a little.
+    public Statistics statistics() {
+        return new Statistics(reads.sum(), readBytes.sum(), writes.sum(), writtenBytes.sum());
+    }
+
+    void countRead(long bytes) {
+        reads.increment();
+        readBytes.add(bytes);
+    }
+
+    void countWrite(long bytes) {
+        writes.increment();
+        writtenBytes.add(bytes);
+    }
+
+    /// How many bytes the disk has.
+    public long size() {
+        return sectors * SECTOR;
     }
 
     /// How many sectors there are.

@@ -1,0 +1,132 @@
+package org.kaval.ci;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.kaval.testing.NeedsFiles;
+import org.kaval.testing.NeedsKvm;
+
+/// Machines with names, as other commands get at them.
+@NeedsKvm
+@NeedsFiles("../cli/target/kaval")
+class NamedVmTest {
+    @TempDir private Path directory = Path.of("");
+
+    // @formatter:off
+
+    /// Says hello, and waits for ever with interrupts on, in vain.
+    private static byte[] guest() {
+        var code = new ByteArrayOutputStream();
+        for (byte letter : "hello\n".getBytes(US_ASCII)) {
+            code.writeBytes(new byte[] {
+                (byte) 0xba, (byte) 0xf8, 0x03, 0, 0, // mov edx, 0x3f8
+                (byte) 0xb0, letter,                  // mov al, letter
+                (byte) 0xee});                        // out dx, al
+        }
+        code.writeBytes(new byte[] {(byte) 0xeb, (byte) 0xfe}); // self: jmp self
+        return code.toByteArray();
+    }
+
+    // @formatter:on
+
+    private record Result(int status, String out, String err) {}
+
+    private Result kaval(String... arguments) throws Exception {
+        var command = new ArrayList<>(List.of(Image.kaval()));
+        command.addAll(List.of(arguments));
+        var builder = new ProcessBuilder(command);
+        Map<String, String> environment = builder.environment();
+        environment.put("KAVAL_RUNTIME_DIR", directory.resolve("run").toString());
+        Path out = Files.createTempFile(directory, "out", null);
+        Path err = Files.createTempFile(directory, "err", null);
+        Process process =
+                builder.redirectInput(Path.of("/dev/null").toFile())
+                        .redirectOutput(out.toFile())
+                        .redirectError(err.toFile())
+                        .start();
+        assertTrue(process.waitFor(3, TimeUnit.MINUTES), "an end of " + command);
+        return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
+    }
+
+    private String ok(String... arguments) throws Exception {
+        Result result = kaval(arguments);
+        assertEquals(0, result.status, result.err);
+        assertEquals("", result.err);
+        return result.out;
+    }
+
+    private String refused(String... arguments) throws Exception {
+        Result result = kaval(arguments);
+        assertEquals(2, result.status, result.out + result.err);
+        return result.err;
+    }
+
+    private void start(String name) throws Exception {
+        Path payload = Files.write(directory.resolve("payload"), guest());
+        ok("run", "--name", name, "-d", "--payload", payload.toString(), "--memory", "16M");
+    }
+
+    @Test
+    void machineInTheBackgroundIsSeenStoppedAndForgotten() throws Exception {
+        start("web");
+        try {
+            assertTrue(ok("ps").contains("web                  running"), ok("ps"));
+            assertEquals(
+                    "kaval: name: a machine called 'web' is running\n",
+                    refused("run", "--name", "web", "-d", "--payload", "x"));
+            ok("pause", "web");
+            assertTrue(ok("inspect", "web").contains("\"state\" : \"paused\""));
+            assertEquals("kaval: web: it is paused\n", refused("pause", "web"));
+            ok("resume", "web");
+            assertTrue(ok("stats", "web").contains("IO "), ok("stats", "web"));
+            assertTrue(refused("rm", "web").contains("stop it first"));
+        } finally {
+            ok("kill", "web");
+        }
+        assertEquals("hello\n", ok("logs", "web"));
+        assertEquals("kaval: name: 'web' does not run\n", refused("pause", "web"));
+        Result end = kaval("wait", "web");
+        assertEquals("stopped\n", end.out, end.err);
+        assertEquals(137, end.status);
+        assertFalse(ok("ps").contains("web"));
+        assertTrue(ok("ps", "-a").contains("web                  ended"));
+        ok("rm", "web");
+        assertFalse(ok("ps", "-a").contains("web"));
+    }
+
+    @Test
+    void machineThatWasKilledIsToldFromOneThatRuns() throws Exception {
+        start("poor");
+        String process = ok("inspect", "poor").replaceAll("(?s).*\"process\" : (\\d+).*", "$1");
+        Processes.run("kill", "-KILL", process);
+        Result end = kaval("wait", "poor");
+        assertEquals("its process was killed\n", end.out, end.err);
+        assertEquals(1, end.status);
+        assertTrue(ok("ps", "-a").contains("poor                 died"));
+        start("poor"); // its name is free
+        ok("rm", "--force", "poor");
+        assertFalse(Files.exists(directory.resolve("run/poor")));
+    }
+
+    @Test
+    void whatCannotStartSaysWhyAndLeavesNothing() throws Exception {
+        assertEquals(
+                "kaval: /none: no such file\n",
+                refused("run", "--name", "web", "--detach", "--payload", "/none"));
+        assertTrue(refused("run", "-d", "--payload", "x").contains("goes with --name"));
+        assertTrue(refused("run", "--name", "../x", "--payload", "x").contains("'../x'"));
+        assertTrue(refused("stop", "nobody").contains("no machine is called 'nobody'"));
+        assertFalse(ok("ps", "-a").contains("web"));
+    }
+}

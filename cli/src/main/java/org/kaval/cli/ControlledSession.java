@@ -1,0 +1,66 @@
+package org.kaval.cli;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+import java.util.TreeMap;
+import org.kaval.cli.control.Controlled;
+import org.kaval.devices.virtio.VirtioBlock;
+
+/// The machine of a session, as other processes get at it. Any thread.
+///
+/// @param grace how long a guest may take to shut down if nobody says otherwise
+/// @param description how the machine was made
+record ControlledSession(
+        Session session, Duration grace, GuestDisks guestDisks, Map<String, Object> description)
+        implements Controlled {
+    @Override
+    public <T> T ask(Question<T> question)
+            throws IOException, InterruptedException, ConflictException {
+        return session.ask(question);
+    }
+
+    @Override
+    public void shutDown(Duration limit) {
+        session.shutDown(limit);
+    }
+
+    @Override
+    public void kill() {
+        session.kill();
+    }
+
+    @Override
+    public Map<String, DiskStatistics> disks() {
+        var all = new TreeMap<String, DiskStatistics>();
+        guestDisks
+                .devices()
+                .forEach((name, disk) -> {
+                    VirtioBlock.Statistics done = disk.statistics();
+                    all.put(
+                            name,
+                            new DiskStatistics(
+                                    disk.size(),
+                                    done.reads(),
+                                    done.readBytes(),
+                                    done.writes(),
+                                    done.writtenBytes()));
+                });
+        return all;
+    }
+
+    @Override
+    public void growDisk(String name, long bytes) throws IOException, ConflictException {
+        VirtioBlock disk = guestDisks.devices().get(name);
+        if (disk == null) {
+            throw new ConflictException(
+                    "there is no disk '%s', but: %s"
+                            .formatted(name, String.join(", ", guestDisks.devices().keySet())));
+        }
+        try {
+            disk.grow(bytes);
+        } catch (IllegalArgumentException e) {
+            throw new ConflictException(String.valueOf(e.getMessage()));
+        }
+    }
+}

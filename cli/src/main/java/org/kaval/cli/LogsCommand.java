@@ -1,0 +1,90 @@
+package org.kaval.cli;
+
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import org.kaval.cli.control.VmFolder;
+import org.kaval.machine.ConfigException;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/// `kaval logs`: what a guest has written to its console.
+@Command(
+        name = "logs",
+        description =
+                "Prints what a machine in the background has written to its console, the last 2 MiB at"
+                        + " least.")
+final class LogsCommand implements Callable<Integer> {
+    private static final int POLL_MILLIS = 50;
+
+    @Mixin CommandSpec common = CommonOptions.mixin();
+
+    @Parameters(paramLabel = "NAME", description = "The machine.")
+    String name = "";
+
+    @Option(
+            names = {"-f", "--follow"},
+            description = "Print what follows, too, until the machine has ended.")
+    boolean follow;
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        VmFolder folder = VmFolder.existing(name);
+        Path log = folder.log();
+        if (!Files.exists(log)) {
+            throw new ConfigException(
+                    "name", "'%s' has no log: it was not started with --detach".formatted(name));
+        }
+        // not System.out: it would encode, and it swallows errors
+        var out = new FileOutputStream(FileDescriptor.out);
+        Path older = ConsoleLog.older(log);
+        if (Files.exists(older)) {
+            Files.copy(older, out);
+        }
+        copy(folder, log, out);
+        return ExitStatus.OK;
+    }
+
+    private void copy(VmFolder folder, Path log, OutputStream out)
+            throws IOException, InterruptedException {
+        InputStream in = Files.newInputStream(log);
+        try {
+            Object file = key(log);
+            while (true) {
+                boolean last = !follow || !folder.isAlive();
+                in.transferTo(out);
+                Object now = key(log);
+                if (now != null && !now.equals(file)) {
+                    in.transferTo(out); // what came before a new one was begun
+                    in.close();
+                    in = Files.newInputStream(log);
+                    file = now;
+                } else if (last) {
+                    return;
+                } else {
+                    Thread.sleep(POLL_MILLIS);
+                }
+            }
+        } finally {
+            in.close();
+        }
+    }
+
+    private static @org.jspecify.annotations.Nullable Object key(Path file) throws IOException {
+        try {
+            return Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class)
+                    .fileKey();
+        } catch (NoSuchFileException _) {
+            return null; // between two
+        }
+    }
+}

@@ -1,0 +1,56 @@
+package org.kaval.cli.control;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+import org.kaval.machine.Vm;
+
+/// A machine as other processes get at it. Any thread.
+public interface Controlled {
+    /// Asks the guest that runs now; it is not closed meanwhile.
+    ///
+    /// @throws ConflictException if there is none at this moment
+    <T> T ask(Question<T> question) throws IOException, InterruptedException, ConflictException;
+
+    /// Presses the power button, and stops the guest after `grace` if it has not shut down, or at
+    /// once if it does not listen.
+    void shutDown(Duration grace);
+
+    /// Ends it as if its power were cut.
+    void kill();
+
+    /// How long a guest may take to shut down if nobody says otherwise.
+    Duration grace();
+
+    /// How it was made: numbers, texts, lists and maps of them.
+    Map<String, Object> description();
+
+    /// What its disks have done: by their names.
+    Map<String, DiskStatistics> disks();
+
+    /// Makes a disk larger.
+    ///
+    /// @param bytes a multiple of 512
+    /// @throws ConflictException if there is no such disk, or it cannot be done
+    void growDisk(String disk, long bytes) throws IOException, ConflictException;
+
+    /// What is done with a machine.
+    @FunctionalInterface
+    interface Question<T> {
+        T ask(Vm vm) throws IOException, InterruptedException, ConflictException;
+    }
+
+    /// What a disk has done since the guest began.
+    ///
+    /// @param size in bytes
+    record DiskStatistics(long size, long reads, long readBytes, long writes, long writtenBytes) {}
+
+    /// It cannot be done with the machine as it is; one line says why.
+    final class ConflictException extends Exception {
+        private static final long serialVersionUID = 1;
+
+        public ConflictException(String message) {
+            super(message);
+        }
+    }
+}
