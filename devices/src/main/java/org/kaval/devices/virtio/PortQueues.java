@@ -21,10 +21,14 @@ final class PortQueues {
     private final byte[] chunk = new byte[CHUNK];
     private boolean underWay; // a request of the transmit queue
     private long sent; // of it, or of the next if that was put back
+    private final Runnable onUse;
     private boolean used;
 
     /// @param receiveIndex the receive queue; the transmit queue is the next
-    PortQueues(ConsolePort port, VirtioLink link, int receiveIndex) {
+    /// @param onUse is called before the guest's first output goes out: who answers that, answers
+    ///   to this port
+    PortQueues(ConsolePort port, VirtioLink link, int receiveIndex, Runnable onUse) {
+        this.onUse = onUse;
         this.port = port;
         this.receive = link.queue(receiveIndex);
         this.transmit = link.queue(receiveIndex + 1);
@@ -87,7 +91,10 @@ final class PortQueues {
                     "output of %d bytes, of which %d have been sent"
                             .formatted(sending.readable().size(), sent));
         }
-        used = true;
+        if (!used) {
+            used = true;
+            onUse.run();
+        }
         underWay = true;
         return true;
     }

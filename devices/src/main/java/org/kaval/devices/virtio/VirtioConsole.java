@@ -130,7 +130,7 @@ public final class VirtioConsole implements VirtioDevice {
     @Override
     public void activate(long features) {
         VirtioLink attached = attached();
-        var ofPort = new PortQueues(port, attached, 0);
+        var ofPort = new PortQueues(port, attached, 0, this::begin);
         queues = ofPort;
         thread = DeviceThread.start(name, attached, () -> step(ofPort));
     }
@@ -141,9 +141,6 @@ public final class VirtioConsole implements VirtioDevice {
             ofPort.putBack();
         }
         boolean sends = ofPort.send();
-        if (ofPort.used()) {
-            begin();
-        }
         boolean receives = ofPort.receive(); // each has its turn
         return sends || receives;
     }

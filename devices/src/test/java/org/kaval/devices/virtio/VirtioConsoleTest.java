@@ -35,6 +35,7 @@ class VirtioConsoleTest {
 
     /// A reader that takes each write for a permit.
     private static final class Sink extends OutputStream {
+        private Runnable onWrite = () -> {};
         private final Semaphore permits = new Semaphore(Integer.MAX_VALUE / 2);
         private final ByteArrayOutputStream written = new ByteArrayOutputStream();
 
@@ -46,6 +47,7 @@ class VirtioConsoleTest {
         @Override
         public void write(byte[] bytes, int from, int count) {
             permits.acquireUninterruptibly();
+            onWrite.run();
             synchronized (written) {
                 written.write(bytes, from, count);
             }
@@ -153,6 +155,21 @@ class VirtioConsoleTest {
         assertEquals(new Used(0, 4), driver.awaitUsed(RECEIVE, 1).getFirst());
         assertArrayEquals("root".getBytes(US_ASCII), driver.read(DATA + 0x1000, 4));
         assertEquals(-1, serial.receive());
+    }
+
+    /// Whoever reads the prompt may answer before the device's thread does anything else.
+    @Test
+    void inputIsTheConsolesBeforeItsFirstOutputIsSeen() {
+        sink.onWrite =
+                () -> {
+                    type("answer");
+                    assertEquals(-1, serial.receive());
+                };
+        driver.submit(RECEIVE, Buffer.toWrite(DATA + 0x1000, 16));
+
+        print("login: ");
+
+        assertEquals(new Used(0, 6), driver.awaitUsed(RECEIVE, 1).getFirst());
     }
 
     @Test
