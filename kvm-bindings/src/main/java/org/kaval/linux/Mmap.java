@@ -3,6 +3,7 @@ package org.kaval.linux;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.abi.LinuxAbi;
 
@@ -13,6 +14,10 @@ import org.kaval.linux.abi.LinuxAbi;
 public final class Mmap {
     /// The unit of mappings, in bytes. x86-64 has no other base page size.
     public static final long PAGE_SIZE = 4096;
+
+    // asm-generic/mman-common.h
+    private static final int MADV_DONTNEED = 4;
+    private static final int MADV_REMOVE = 9;
 
     private Mmap() {}
 
@@ -65,10 +70,29 @@ public final class Mmap {
         Syscall.check("MADV_DONTDUMP", "memory", advise(memory, LinuxAbi.MADV_DONTDUMP()));
     }
 
+    /// Gives whole pages of private memory back to the host. Later they are zeroes, or what the
+    /// file has that was mapped (madvise(2)). Allocates nothing.
+    public static void discardPrivate(MemorySegment memory, long offset, long length)
+            throws ErrnoException {
+        Syscall.check("MADV_DONTNEED", "memory", advise(memory, offset, length, MADV_DONTNEED));
+    }
+
+    /// Gives whole pages of shared memory back to the host, for all who have it. Later they are
+    /// zeroes (madvise(2)). Allocates nothing.
+    public static void discardShared(MemorySegment memory, long offset, long length)
+            throws ErrnoException {
+        Syscall.check("MADV_REMOVE", "memory", advise(memory, offset, length, MADV_REMOVE));
+    }
+
     private static long advise(MemorySegment memory, int advice) {
+        return advise(memory, 0, memory.byteSize(), advice);
+    }
+
+    private static long advise(MemorySegment memory, long offset, long length, int advice) {
+        Objects.checkFromIndexSize(offset, length, memory.byteSize());
         try {
             return Syscall.call(
-                    Syscall.MADVISE, memory.address(), memory.byteSize(), advice, 0, 0, 0);
+                    Syscall.MADVISE, memory.address() + offset, length, advice, 0, 0, 0);
         } finally {
             Reference.reachabilityFence(memory);
         }

@@ -43,9 +43,11 @@ public final class GuestMemory implements AutoCloseable {
 
     private final Arena arena = Arena.ofShared();
     private final GuestRegion[] regions;
+    private final Backing backing;
     private @Nullable KvmVm vm; // guarded by this
 
     private GuestMemory(List<GuestRange> sorted, Backing backing) throws IOException {
+        this.backing = backing;
         boolean done = false;
         try {
             List<GuestRegion> made =
@@ -125,6 +127,28 @@ public final class GuestMemory implements AutoCloseable {
     /// costs nothing while nobody tracks.
     public void markDirty(long address, long length) {
         region(address, length).markWritten(address, length);
+    }
+
+    /// Gives the pages of `[address, address + length)` back to the host, since the guest does not
+    /// need what is in them. When it touches them again they are zeroes, or what the file had that
+    /// they came from. Memory from the host's pool of huge pages stays the guest's. Allocates
+    /// nothing.
+    ///
+    /// @param address a multiple of {@link Mmap#PAGE_SIZE}
+    /// @param length a multiple of it, too
+    /// @throws GuestFault if any byte of it is not RAM
+    public void discard(long address, long length) throws ErrnoException {
+        GuestRegion region = region(address, length);
+        switch (backing) {
+            case Backing.Anonymous _, Backing.PrivateFile _ ->
+                    Mmap.discardPrivate(region.bytes(), region.offset(address), length);
+            case Backing.Memfd _ ->
+                    Mmap.discardShared(region.bytes(), region.offset(address), length);
+            case Backing.HugePages _ -> {
+                return; // they are reserved for it: nobody else could have them
+            }
+        }
+        region.markWritten(address, length);
     }
 
     /// Reads one byte, unsigned.

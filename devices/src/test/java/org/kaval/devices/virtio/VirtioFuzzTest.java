@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
@@ -20,6 +21,7 @@ import org.kaval.devices.FakeDoorbells;
 import org.kaval.devices.FakeMessages;
 import org.kaval.devices.Host;
 import org.kaval.devices.RateLimit;
+import org.kaval.devices.SerialConsole;
 import org.kaval.devices.block.RawImage;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.devices.pci.PciEcam;
@@ -38,6 +40,7 @@ class VirtioFuzzTest {
     private static final long RINGS = 0x1000;
     private static final long DATA = 0x8000;
     private static final int DISK_SECTORS = 64;
+    private static final int RAM_OF_A_DEVICE = 0x20_8000;
     private static final GuestRange WINDOW = new GuestRange(0xc000_0000L, 0x100_0000);
     private static final int ACCESS = 12; // bytes of input for an access
     private static final long FEATURES =
@@ -187,6 +190,73 @@ class VirtioFuzzTest {
             assertTrue(chain.writable().size() == 0 || chain.readable().size() > 0);
         } finally {
             rng.close();
+        }
+    }
+
+    static Stream<byte[]> balloonRequests() {
+        return Stream.of(
+                new byte[] {0},
+                bytes((byte) 0, 8, 9, 7, -1),
+                bytes((byte) 2, (short) 4, 77L, (short) 5, -1L, (short) -1, 0L),
+                bytes((byte) 3, (short) 0xfff, 8));
+    }
+
+    /// A request to a balloon: which queue, and what is in the request, or, for free pages, where
+    /// they are.
+    @MethodSource("balloonRequests")
+    @FuzzTest(maxDuration = "5m")
+    void anyBalloonRequest(byte[] input) throws Exception {
+        var balloon = new VirtioBalloon("balloon");
+        try (var driver = new DeviceDriver(balloon, GuestDriver.memory(RAM_OF_A_DEVICE))) {
+            driver.begin(FEATURES | VirtioBalloon.F_STATS_VQ | VirtioBalloon.F_REPORTING);
+            int queue = input.length == 0 ? 0 : (input[0] & 0xff) % VirtioBalloon.QUEUES;
+            byte[] content = Arrays.copyOfRange(input, Math.min(1, input.length), input.length);
+            int length = Math.min(content.length, 0x4000);
+            long data = DeviceDriver.DATA;
+            driver.memory.write(data, Arrays.copyOf(content, length));
+            boolean writable = queue >= VirtioBalloon.REPORTING;
+            long address = writable && length >= 2 ? data + driver.memory.readLe16(data) : data;
+            driver.submit(queue, new Buffer(address, length, writable));
+            Host.until(
+                    "it is dealt with",
+                    () ->
+                            driver.queues.get(queue).usedIndex() == 1
+                                    || queue == VirtioBalloon.STATISTICS
+                                    || (driver.control.status() & VirtioControl.NEEDS_RESET) != 0);
+            driver.begin(FEATURES);
+            driver.request(VirtioBalloon.REPORTING, new Buffer(DeviceDriver.DATA, 4096, true));
+        }
+    }
+
+    static Stream<byte[]> consoleRequests() {
+        return Stream.of(
+                new byte[] {1, 'a', 'b'}, new byte[] {0, 4, 1, 0}, new byte[] {2, 80, 0, 24, 0});
+    }
+
+    /// What a driver does to a console: output, buffers for input, writes to the configuration.
+    @MethodSource("consoleRequests")
+    @FuzzTest(maxDuration = "5m")
+    void anyConsoleRequest(byte[] script) throws Exception {
+        try (var serial = new SerialConsole("serial", OutputStream.nullOutputStream());
+                var driver =
+                        new DeviceDriver(
+                                new VirtioConsole("console", serial.virtioPort()),
+                                GuestDriver.memory(RAM_OF_A_DEVICE))) {
+            driver.begin(FEATURES);
+            serial.type(new byte[64], 0, 64);
+            for (int i = 0; i + 2 < Math.min(script.length, 90); i += 3) {
+                int what = script[i] & 3;
+                int length = script[i + 1] & 0xff;
+                boolean writable = (script[i + 2] & 1) != 0;
+                if (what < 2) {
+                    driver.submit(what, new Buffer(DeviceDriver.DATA, length, writable));
+                } else {
+                    driver.control.writeConfig(length & 15, 1 << (what & 1), script[i + 2]);
+                }
+            }
+            driver.begin(FEATURES);
+            driver.request(1, Buffer.toRead(DeviceDriver.DATA, 3));
+            driver.request(0, Buffer.toWrite(DeviceDriver.DATA, 64));
         }
     }
 
