@@ -6,7 +6,7 @@ import org.kaval.machine.VmOutcome;
 final class ExitStatus {
     static final int OK = 0;
 
-    /// The guest crashed, or halted for good.
+    /// The guest crashed, panicked, or halted for good.
     static final int GUEST_CRASHED = 1;
 
     /// Wrong options or settings, or a file that is not what it should be.
@@ -30,7 +30,7 @@ final class ExitStatus {
         return switch (outcome) {
             case VmOutcome.PoweredOff _, VmOutcome.Rebooted _ -> OK;
             case VmOutcome.DebugExit(int code) -> code & 0xff;
-            case VmOutcome.Crashed _, VmOutcome.Halted _ -> GUEST_CRASHED;
+            case VmOutcome.Crashed _, VmOutcome.Halted _, VmOutcome.Panicked _ -> GUEST_CRASHED;
             case VmOutcome.TimedOut _ -> TIME_LIMIT;
             case VmOutcome.Stopped _ -> INTERRUPTED;
         };

@@ -38,6 +38,12 @@ final class RunCommand implements Callable<Integer> {
         EXIT
     }
 
+    /// What is done to a guest whose kernel panics.
+    enum OnPanic {
+        EXIT,
+        IGNORE
+    }
+
     private static final Duration SILENCE = Duration.ofSeconds(10);
 
     private final BootOptions boot = new BootOptions();
@@ -47,6 +53,7 @@ final class RunCommand implements Callable<Integer> {
     private final VsockOptions vsock = new VsockOptions();
     private final NetOptions net = new NetOptions();
     private final NameOptions naming = new NameOptions();
+    private final BalloonOption balloon = new BalloonOption();
 
     private final OptionSpec cpus =
             OptionSpec.builder("--cpus")
@@ -90,6 +97,16 @@ final class RunCommand implements Callable<Integer> {
                     .defaultValue("restart")
                     .description(
                             "What happens when the guest asks for a restart. Default: ${DEFAULT-VALUE}.")
+                    .build();
+
+    private final OptionSpec onPanic =
+            OptionSpec.builder("--on-panic")
+                    .paramLabel("exit|ignore")
+                    .type(OnPanic.class)
+                    .defaultValue("exit")
+                    .description(
+                            "What happens 2 s after the guest's kernel has panicked, if it has not restarted."
+                                    + " Default: ${DEFAULT-VALUE}.")
                     .build();
 
     private final OptionSpec grace =
@@ -203,11 +220,13 @@ final class RunCommand implements Callable<Integer> {
                         .addOption(hvc.spec())
                         .addOption(vsock.spec())
                         .addMixin("net", net.mixin())
+                        .addOption(balloon.spec())
                         .addOption(cpus)
                         .addOption(memory)
                         .addOption(hugePages)
                         .addOption(console)
                         .addOption(onReboot)
+                        .addOption(onPanic)
                         .addOption(grace)
                         .addOption(timeLimit)
                         .addOption(kvmDevice)
@@ -249,6 +268,7 @@ final class RunCommand implements Callable<Integer> {
         if (restored == null || boot.isGiven()) {
             builder.boot(boot.source()); // a restored guest may restart
         }
+        builder.endOnPanic(onPanic.getValue() == OnPanic.EXIT);
         if (traceFile.getValue() != null && traced.<Set<TraceKind>>getValue().isEmpty()) {
             throw new ConfigException("trace-file", "goes with --trace");
         }
@@ -263,6 +283,7 @@ final class RunCommand implements Callable<Integer> {
             hvc.attachTo(builder, boot.isKernel(), disk.transport());
             vsock.attachTo(builder, disk.transport());
             net.parse().attachTo(builder, disk.transport());
+            balloon.attachTo(builder, disk.transport());
             var snapshots =
                     new GuestSnapshots(
                             snapshotDirectory.getValue(), savedArguments(), disks, restored);
@@ -383,7 +404,7 @@ final class RunCommand implements Callable<Integer> {
                 err.println("kaval: the guest " + crashed);
                 crashed.details().forEach(line -> err.println("  " + line));
             }
-            case VmOutcome.Halted _ -> {
+            case VmOutcome.Halted _, VmOutcome.Panicked _ -> {
                 err.println("kaval: the guest " + outcome);
                 session.lastDiagnosis().forEach(line -> err.println("  " + line));
             }

@@ -142,7 +142,7 @@ final class Session implements AutoCloseable {
             next.start();
             onStart.started();
             VmOutcome outcome = await(next);
-            if (outcome instanceof VmOutcome.Halted) {
+            if (outcome instanceof VmOutcome.Halted || outcome instanceof VmOutcome.Panicked) {
                 lastDiagnosis = next.diagnose().lines();
             }
             return outcome;
@@ -157,7 +157,7 @@ final class Session implements AutoCloseable {
         return exits;
     }
 
-    /// What a guest was at that halted for good; empty for any other.
+    /// What a guest was at that halted for good or panicked; empty for any other.
     List<String> lastDiagnosis() {
         return lastDiagnosis;
     }

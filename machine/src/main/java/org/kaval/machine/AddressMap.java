@@ -9,7 +9,8 @@ import org.kaval.memory.GuestRange;
 /// | from        | to          | what                                                     |
 /// |------------:|------------:|----------------------------------------------------------|
 /// | 0           | 3 GiB       | RAM, as far as there is so much                          |
-/// | 0xe0000     | 0xfffff     | in it: ACPI tables ({@link org.kaval.machine.acpi.AcpiTables#AREA}) |
+/// | 0xe0000     | 0xfefff     | in it: ACPI tables ({@link org.kaval.machine.acpi.AcpiTables#AREA}) |
+/// | 0xff000     | 0xfffff     | in it: the machine's generation                          |
 /// | 0xc0000000  | 0xdfffffff  | PCI: BARs below 4 GiB                                    |
 /// | 0xe0000000  | 0xefffffff  | PCI: configuration space of 256 buses (ECAM)             |
 /// | 0xf0000000  | 0xfebfffff  | devices that are not PCI's, as virtio-mmio               |
@@ -33,7 +34,9 @@ import org.kaval.memory.GuestRange;
 /// | 0xa0-0xa1     | second 8259, in the kernel                |                |
 /// | 0xf4-0xf7     | debug exit                                |                |
 /// | 0x3f8-0x3ff   | first serial port                         | 4              |
+/// |               | the machine's generation                  | 13             |
 /// | 0x4d0-0x4d1   | edge or level of the 8259s, in the kernel |                |
+/// | 0x505         | panic notifier                            |                |
 /// | 0x600-0x60b   | ACPI power management                     | 9, level       |
 /// | 0xcf8-0xcff   | PCI configuration; 0xcf9 is reset control |                |
 /// | 0xd00-0xffff  | PCI: BARs                                 | 16 to 23, level |

@@ -316,13 +316,14 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         vcpus.forEach(Vcpu::requestStop);
     }
 
-    /// Ends the machine as the guest has halted for good; what it is at is kept for a diagnosis.
-    void endHalted() {
+    /// Ends the machine as the guest has come to nothing; what it is at is kept for a diagnosis.
+    /// Not for a vCPU's thread.
+    void endKept(VmOutcome how) {
         Observer looking = observer;
         if (looking != null) {
             looking.keep();
         }
-        end(new VmOutcome.Halted());
+        end(how);
     }
 
     @Override

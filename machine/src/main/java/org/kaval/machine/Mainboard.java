@@ -16,8 +16,10 @@ import org.kaval.devices.platform.CmosRtc;
 import org.kaval.devices.platform.DebugExit;
 import org.kaval.devices.platform.I8042;
 import org.kaval.devices.platform.PostCodePort;
+import org.kaval.devices.platform.PvPanic;
 import org.kaval.devices.platform.SystemControlPort;
 import org.kaval.devices.platform.Uart16550;
+import org.kaval.devices.platform.VmGeneration;
 import org.kaval.devices.virtio.VirtioConsole;
 import org.kaval.devices.virtio.VirtioDevice;
 import org.kaval.linux.ErrnoException;
@@ -39,6 +41,7 @@ final class Mainboard {
     private @Nullable Uart16550 serialPort;
     private @Nullable PostCodePort postCodes;
     private @Nullable VirtioConsole virtioConsole;
+    private @Nullable VmGeneration generation;
 
     Mainboard(SerialConsole console) {
         this.console = console;
@@ -100,6 +103,28 @@ final class Mainboard {
         var device = new VirtioConsole("virtio-console0", console.virtioPort());
         transport.apply(device).attach(machine);
         virtioConsole = device;
+    }
+
+    void attachGeneration(MachineContext machine) throws ErrnoException {
+        var device = new VmGeneration(machine.memory(), machine.levelLine(VmGeneration.IRQ));
+        machine.persist("generation", device);
+        machine.describe(PcDevices.generation());
+        machine.describe(PcDevices.generationEvent());
+        generation = device;
+    }
+
+    /// Tells the guest that its machine has become another one.
+    void renewGeneration() throws ErrnoException {
+        VmGeneration device = generation;
+        if (device != null) {
+            device.renew();
+        }
+    }
+
+    /// @param panicked is called on a vCPU's thread
+    static void attachPanicNotifier(MachineContext machine, Runnable panicked) {
+        machine.ports().add(PvPanic.PORTS, new PvPanic(panicked));
+        machine.describe(PcDevices.panicNotifier());
     }
 
     void attachDebugExit(MachineContext machine) {

@@ -260,6 +260,16 @@ public final class Vm implements AutoCloseable {
         return board.console().switchInput();
     }
 
+    /// Tells the guest that its machine has become another one, as a copy of it has: it makes new
+    /// what has to be unique. A machine that is restored from a snapshot is told without that.
+    ///
+    /// @throws IOException if the host has no random numbers
+    /// @throws IllegalStateException if the machine is closed
+    public synchronized void renewGeneration() throws IOException {
+        requireOpen("renew its generation");
+        board.renewGeneration();
+    }
+
     /// Presses the power button: an operating system shuts down and powers off, if it listens to
     /// ACPI.
     ///

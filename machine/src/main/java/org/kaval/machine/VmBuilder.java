@@ -14,6 +14,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.InputFilter;
 import org.kaval.devices.SerialConsole;
 import org.kaval.devices.StateException;
@@ -50,6 +51,7 @@ import org.kaval.vcpu.Vcpu;
 /// machine restarted whose guest asks for it.
 public final class VmBuilder {
     private static final Logger LOG = System.getLogger(VmBuilder.class.getName());
+    private static final Duration PANIC_GRACE = Duration.ofSeconds(2);
     private static final long MIN_MEMORY = 1L << 20;
 
     /// Half of what processors with 46 bits of physical addresses can have.
@@ -63,6 +65,7 @@ public final class VmBuilder {
     private @Nullable Fd serialInput;
     private @Nullable InputFilter inputFilter;
     private @Nullable Function<VirtioDevice, DeviceFactory> consoleTransport;
+    private boolean endsOnPanic = true;
     private Path kvmDevice = Kvm.DEVICE;
     private @Nullable Path symbols;
     private Set<TraceKind> traceKinds = Set.of();
@@ -152,6 +155,13 @@ public final class VmBuilder {
     /// @param transport {@link Virtio#pci}, for example
     public VmBuilder virtioConsole(Function<VirtioDevice, DeviceFactory> transport) {
         consoleTransport = transport;
+        return this;
+    }
+
+    /// Whether a guest whose kernel says that it has panicked is ended two seconds later, unless it
+    /// ends itself before; so it is unless said otherwise. If not, it has nobody to say that to.
+    public VmBuilder endOnPanic(boolean ends) {
+        endsOnPanic = ends;
         return this;
     }
 
@@ -432,11 +442,28 @@ public final class VmBuilder {
         for (DeviceFactory factory : devices) {
             factory.attach(machine);
         }
+        attachPanicNotifier(machine);
         if (consoleTransport != null) {
             board.attachVirtioConsole(machine, consoleTransport);
         }
-        HaltWatch.start(machine::vcpus, machine.timer("halt watch"), machine::endHalted);
+        HaltWatch.start(
+                machine::vcpus,
+                machine.timer("halt watch"),
+                () -> machine.endKept(new VmOutcome.Halted()));
         return board;
+    }
+
+    /// The guest may have something left to print, and may restart by itself: so it has a while.
+    private void attachPanicNotifier(Machine machine) throws ErrnoException {
+        if (endsOnPanic) {
+            DeviceTimer timer = machine.timer("panic");
+            Mainboard.attachPanicNotifier(
+                    machine,
+                    () ->
+                            timer.set(
+                                    PANIC_GRACE.toNanos(),
+                                    () -> machine.endKept(new VmOutcome.Panicked())));
+        }
     }
 
     /// The mainboard: a line each.
@@ -449,6 +476,7 @@ public final class VmBuilder {
                 board::attachPci,
                 board::attachSystemControl,
                 board::attachPostCodes,
+                board::attachGeneration,
                 board::attachDebugExit);
     }
 

@@ -29,6 +29,14 @@ public sealed interface VmOutcome {
         }
     }
 
+    /// The guest's kernel said that it had panicked, and did not restart.
+    record Panicked() implements VmOutcome {
+        @Override
+        public String toString() {
+            return "panicked";
+        }
+    }
+
     /// The guest wrote to the debug-exit port.
     ///
     /// @param code what it wrote

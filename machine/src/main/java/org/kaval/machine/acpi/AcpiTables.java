@@ -2,6 +2,7 @@ package org.kaval.machine.acpi;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.kaval.devices.platform.VmGeneration;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 
@@ -18,7 +19,8 @@ import org.kaval.memory.GuestRange;
 /// @param range what the tables take, whole pages; the memory map says that it is reserved
 public record AcpiTables(long rsdp, GuestRange range) {
     /// Where they are, and as far as they may go (ACPI 6.5 §5.2.5.1).
-    public static final GuestRange AREA = new GuestRange(0xe_0000, 0x2_0000);
+    public static final GuestRange AREA =
+            new GuestRange(0xe_0000, VmGeneration.AREA.base() - 0xe_0000);
 
     private static final int PAGE = 4096;
     private static final int ALIGNMENT = 64; // of the FACS (§5.2.10); others need less

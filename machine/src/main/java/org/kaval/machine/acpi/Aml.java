@@ -26,6 +26,7 @@ public final class Aml {
     private static final int AND = 0x7b;
     private static final int OR = 0x7d;
     private static final int CREATE_DWORD_FIELD = 0x8a;
+    private static final int NOTIFY = 0x86;
     private static final int NOT = 0x92;
     private static final int EQUAL = 0x93;
     private static final int IF = 0xa0;
@@ -104,6 +105,18 @@ public final class Aml {
     /// Ends the method.
     public static Term returns(Value value) {
         return new Term(new TableBytes().u8(RETURN).bytes(value.code()).toBytes());
+    }
+
+    /// Tells the system that something has happened to a device.
+    ///
+    /// @param event what: 0x80 and above are the device's own to define
+    public static Term notify(String path, int event) {
+        return new Term(
+                new TableBytes()
+                        .u8(NOTIFY)
+                        .bytes(AmlEncoding.name(path))
+                        .bytes(integer(event).code())
+                        .toBytes());
     }
 
     /// Makes a name for four bytes of a buffer.

@@ -1,0 +1,92 @@
+package org.kaval.machine;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import org.kaval.guests.ArtifactCache;
+import org.kaval.guests.DebianKernel;
+import org.kaval.guests.DebianPackages;
+import org.kaval.guests.Initramfs;
+import org.kaval.testing.FileMaker;
+
+/// Debian's cloud kernel as it is, and an initramfs that uses random numbers, the virtio console,
+/// the balloon and the machine's generation, and panics in the end.
+final class SmallDevicesGuests implements FileMaker {
+    static final String FOLDER = "target/guests/small-devices";
+
+    private static final String INIT =
+            """
+            export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+            mount -t proc proc /proc
+            mount -t sysfs sysfs /sys
+            mount -t devtmpfs dev /dev
+            echo 3 >/proc/sys/kernel/printk
+            . /lib/modules/insert | sed 's/^/complaint: /'
+            for i in 1 2 3 4 5 6 7 8 9 10; do [ -c /dev/hvc0 ] || sleep 1; done
+            echo "hwrng: $(cat /sys/class/misc/hw_random/rng_current)"
+            echo "random: $(head -c 4096 /dev/hwrng | wc -c) $(head -c 4096 /dev/hwrng | od -An -v -tx1 -w1 | sort -u | wc -l)"
+            echo "generation at: $(cat /sys/bus/acpi/devices/KAVL0001:00/path) $(cat /sys/bus/acpi/devices/KAVL0001:00/modalias)"
+            generation() {
+                echo "generation: $(dd if=/dev/mem bs=16 skip=$((0xff000 / 16)) count=1 2>/dev/null | od -An -v -tx1)"
+                echo "events: $(grep -i ACPI:Ged /proc/interrupts | sed 's/  */ /g')"
+            }
+            generation
+            exec 3<>/dev/hvc0
+            stty raw -echo <&3
+            echo "paste now" >&3
+            echo "pasted: $(head -c 1048576 <&3 | sha256sum)"
+            size() {
+                for i in $(seq 100); do
+                    [ "$(stty size <&3)" = "$1" ] && break
+                    sleep 0.1
+                done
+                echo "size: $(stty size <&3)"
+            }
+            size "43 132"
+            echo "resize now"
+            size "30 100"
+            generation
+            mkdir /full
+            mount -t tmpfs -o size=600m tmpfs /full
+            dd if=/dev/zero of=/full/file bs=1M count=512 2>/dev/null
+            echo "memory is full"
+            head -c 2 <&3 >/dev/null
+            rm /full/file
+            echo "memory is free"
+            head -c 2 <&3 >/dev/null
+            dmesg | grep -E 'ACPI (BIOS )?Error|ACPI Warning|BUG|Oops|nobody cared' | sed 's/^/complaint: /'
+            echo "panics now"
+            echo c >/proc/sysrq-trigger
+            """;
+
+    static Path kernel() {
+        return folder().resolve("vmlinuz");
+    }
+
+    static Path initrd() {
+        return folder().resolve("initrd");
+    }
+
+    private static Path folder() {
+        return Path.of(System.getProperty("basedir", "")).resolve(FOLDER).toAbsolutePath();
+    }
+
+    @Override
+    public void make(Path module) throws IOException, InterruptedException {
+        Path folder = Files.createDirectories(module.resolve(FOLDER));
+        var packages = new DebianPackages(ArtifactCache.ofUser());
+        DebianKernel kernel = DebianKernel.cloud(packages);
+        Files.copy(kernel.image(), folder.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
+        Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
+                .modules(
+                        kernel.modules(
+                                "virtio_pci",
+                                "virtio_rng",
+                                "virtio_console",
+                                "virtio_balloon",
+                                "pvpanic_mmio"))
+                .init(INIT)
+                .writeTo(folder.resolve("initrd"));
+    }
+}
