@@ -2,6 +2,7 @@ package org.kaval.devices.virtio;
 
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.kaval.devices.virtio.GuestDriver.Buffer;
@@ -14,7 +15,7 @@ class NetThreadTest {
     private static final class Keeper implements NetThread.Work {
         private final VirtQueue queue;
         private final DescriptorChain chain;
-        volatile int kept;
+        final AtomicInteger kept = new AtomicInteger();
 
         Keeper(VirtQueue queue) {
             this.queue = queue;
@@ -34,14 +35,14 @@ class NetThreadTest {
         @Override
         public Next step() {
             if (queue.take(chain) || (queue.awaitRequest() && queue.take(chain))) {
-                kept = kept + 1;
+                kept.incrementAndGet();
             }
             return Next.AWAIT_DRIVER;
         }
 
         @Override
         public void putBack() {
-            for (; kept > 0; kept = kept - 1) {
+            for (int left = kept.getAndSet(0); left > 0; left--) {
                 queue.putBack();
             }
         }
@@ -56,7 +57,7 @@ class NetThreadTest {
             var keeper = new Keeper(queue);
             NetThread thread = NetThread.start("net", driver.control, 0, keeper);
             driver.submit(0, Buffer.toWrite(DeviceDriver.DATA, 64));
-            DeviceDriver.until("it has the request", () -> keeper.kept == 1);
+            DeviceDriver.until("it has the request", () -> keeper.kept.get() == 1);
 
             thread.close();
 
