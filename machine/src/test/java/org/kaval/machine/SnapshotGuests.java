@@ -43,6 +43,7 @@ final class SnapshotGuests implements FileMaker {
                     dd if=/dev/vda bs=64k skip=$n count=1 2>/dev/null | cmp - /data || echo "complaint: $n is another"
                 done
             }
+            stty -echo # it would be in the middle of the count
             count &
             use &
             read line
