@@ -141,17 +141,7 @@ public final class EventLoop implements AutoCloseable {
             closing = true;
             wakeUp.signal();
         }
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Threads.join(thread);
         wakeUp.close();
         epoll.close();
     }

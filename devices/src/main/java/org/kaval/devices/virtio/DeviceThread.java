@@ -1,5 +1,6 @@
 package org.kaval.devices.virtio;
 
+import org.kaval.devices.Threads;
 import org.kaval.linux.WakeUp;
 import org.kaval.memory.GuestFault;
 
@@ -64,16 +65,6 @@ final class DeviceThread implements AutoCloseable {
     public void close() {
         stopping = true;
         wakeUp.signal();
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Threads.join(thread);
     }
 }

@@ -2,7 +2,9 @@ package org.kaval.devices.virtio;
 
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Threads;
 import org.kaval.linux.Epoll;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
@@ -27,6 +29,7 @@ final class NetThread implements AutoCloseable {
     private @Nullable Fd watched; // the thread's own
     private volatile boolean stopping;
     private volatile boolean holding;
+    private final BooleanSupplier ending = this::isEnding;
 
     /// What to do next.
     enum Next {
@@ -121,7 +124,7 @@ final class NetThread implements AutoCloseable {
     }
 
     private void awaitDriver() {
-        if (watch(patience.nanos())) {
+        if (findsRequest()) {
             return;
         }
         long since = System.nanoTime();
@@ -129,23 +132,18 @@ final class NetThread implements AutoCloseable {
         patience.slept(System.nanoTime() - since);
     }
 
+    private boolean isEnding() {
+        return stopping || holding;
+    }
+
     /// Looks for requests of which the driver will tell, too.
-    private boolean watch(long nanos) {
-        if (nanos == 0) {
-            return false;
-        }
-        long start = System.nanoTime();
+    private boolean findsRequest() {
         try {
-            do {
-                if (queue.hasRequest()) {
-                    return true;
-                }
-                Thread.onSpinWait();
-            } while (System.nanoTime() - start < nanos && !stopping && !holding);
+            return patience.findsRequest(queue, ending);
         } catch (GuestFault fault) {
             link.needsReset(fault);
+            return false;
         }
-        return false;
     }
 
     private void awaitHost() throws ErrnoException {
@@ -173,17 +171,7 @@ final class NetThread implements AutoCloseable {
     public void close() {
         stopping = true;
         doorbell.signal();
-        boolean interrupted = false;
-        while (thread.isAlive()) {
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
+        Threads.join(thread);
         epoll.close();
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
     }
 }

@@ -1,5 +1,8 @@
 package org.kaval.devices.virtio;
 
+import java.util.function.BooleanSupplier;
+import org.kaval.memory.GuestFault;
+
 /// How long a thread looks for the next request before it sleeps: some microseconds if requests
 /// have come one upon the other, so that neither the driver's exit nor the thread's waking up is
 /// paid for each of them; not at all if they come now and then, or if there is but one processor.
@@ -32,6 +35,25 @@ final class Patience {
     /// How long to look; 0 for not at all.
     long nanos() {
         return nanos;
+    }
+
+    /// Looks for a request, for so long. Allocates nothing.
+    ///
+    /// @param ending whether to look no longer
+    /// @return whether there is one
+    /// @throws GuestFault if the driver has broken the rules
+    boolean findsRequest(VirtQueue queue, BooleanSupplier ending) {
+        if (nanos == 0) {
+            return false;
+        }
+        long start = System.nanoTime();
+        do {
+            if (queue.hasRequest()) {
+                return true;
+            }
+            Thread.onSpinWait();
+        } while (System.nanoTime() - start < nanos && !ending.getAsBoolean());
+        return false;
     }
 
     /// Learns from a sleep that has ended.

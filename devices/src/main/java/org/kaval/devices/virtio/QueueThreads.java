@@ -4,7 +4,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
+import org.kaval.devices.Threads;
 import org.kaval.linux.WakeUp;
 import org.kaval.memory.GuestFault;
 
@@ -30,6 +32,7 @@ public final class QueueThreads implements AutoCloseable {
     private final AtomicBoolean watched = new AtomicBoolean(); // by a thread that will not sleep
     private volatile boolean full; // there are as many threads as there can be
     private volatile boolean stopping;
+    private final BooleanSupplier ending = this::isStopping;
 
     /// Deals with requests. Each thread has its own.
     @FunctionalInterface
@@ -119,28 +122,25 @@ public final class QueueThreads implements AutoCloseable {
                     }
                     queue.complete(request, written);
                 }
-            } while (!stopping && (watch(patience.nanos()) || queue.awaitRequest()));
+            } while (!stopping && (watch(patience) || queue.awaitRequest()));
         } catch (GuestFault fault) {
             link.needsReset(fault);
         }
     }
 
+    private boolean isStopping() {
+        return stopping;
+    }
+
     /// Looks for requests of which the driver has not been asked to tell.
     ///
     /// @return whether there is one
-    private boolean watch(long nanos) {
-        if (nanos == 0 || !watched.compareAndSet(false, true)) {
+    private boolean watch(Patience patience) {
+        if (patience.nanos() == 0 || !watched.compareAndSet(false, true)) {
             return false;
         }
         try {
-            long start = System.nanoTime();
-            do {
-                if (queue.hasRequest()) {
-                    return true;
-                }
-                Thread.onSpinWait();
-            } while (System.nanoTime() - start < nanos && !stopping);
-            return false;
+            return patience.findsRequest(queue, ending);
         } finally {
             watched.set(false);
         }
@@ -167,18 +167,6 @@ public final class QueueThreads implements AutoCloseable {
             all = List.copyOf(threads);
         }
         doorbell.signal();
-        boolean interrupted = false;
-        for (Thread thread : all) {
-            while (thread.isAlive()) {
-                try {
-                    thread.join();
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        all.forEach(Threads::join);
     }
 }

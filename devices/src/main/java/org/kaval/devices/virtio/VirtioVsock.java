@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Threads;
 import org.kaval.linux.Epoll;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.WakeUp;
@@ -264,17 +265,7 @@ public final class VirtioVsock implements VirtioDevice {
         @Override
         public void close() {
             ask(STOP);
-            boolean interrupted = false;
-            while (thread.isAlive()) {
-                try {
-                    thread.join();
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+            Threads.join(thread);
         }
     }
 }
