@@ -5,21 +5,16 @@ import java.math.BigDecimal;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.function.ToLongFunction;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.kaval.devices.RateLimit;
 import org.kaval.devices.block.ImageFormat;
 import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.virtio.VirtioBlock;
 import org.kaval.machine.ConfigException;
-import picocli.CommandLine.TypeConversionException;
 
 /// The value of `--disk`: a file, and words and `key=value` after it, with commas between; a comma
 /// that belongs to a value is written twice.
@@ -49,11 +44,6 @@ record DiskSpec(
                     "burst");
 
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9_-]*");
-    private static final Pattern NUMBER = Pattern.compile("\\d{1,9}");
-    private static final Pattern SECONDS = Pattern.compile("\\d{1,9}(\\.\\d{1,9})?");
-
-    /// One second's worth may pass at once.
-    private static final BigDecimal DEFAULT_BURST = BigDecimal.ONE;
 
     /// @param index of the disk, from 0
     static DiskSpec parse(String text, int index) {
@@ -104,18 +94,19 @@ record DiskSpec(
     /// Takes the values out by their keys; `where` begins what is said of them.
     private static final class Parser {
         private final String where;
-        private final Map<String, String> values = new LinkedHashMap<>();
+        private final OptionValues values;
 
         Parser(String where, List<String> parts) {
             this.where = where;
+            this.values = new OptionValues(where);
             for (String part : parts) {
                 int equals = part.indexOf('=');
                 String key = equals < 0 ? part : part.substring(0, equals);
                 boolean flag = equals < 0 && FLAGS.contains(key);
                 if (flag || (equals > 0 && KEYS.contains(key))) {
-                    put(key, part.substring(equals + 1));
+                    values.put(key, part.substring(equals + 1));
                 } else if (values.isEmpty()) {
-                    put("path", part);
+                    values.put("path", part);
                 } else {
                     throw new ConfigException(
                             where,
@@ -128,25 +119,20 @@ record DiskSpec(
             }
         }
 
-        private void put(String key, String value) {
-            if (values.put(key, value) != null) {
-                throw refused(key, "is given twice");
-            }
-        }
-
         DiskSpec disk(int index) {
-            boolean readOnly = values.containsKey("readonly");
-            boolean overlay = values.containsKey("overlay");
+            boolean readOnly = values.has("readonly");
+            boolean overlay = values.has("overlay");
             if (readOnly && overlay) {
-                throw refused("overlay", "takes what is written, and readonly refuses that");
+                throw values.refused("overlay", "takes what is written, and readonly refuses that");
             }
-            String id = values.getOrDefault("id", "");
+            String id = values.get("id", "");
             if (!ID.matcher(id).matches()) {
-                throw refused("id", "'%s' is not of letters, digits, '-' and '_'".formatted(id));
+                throw values.refused(
+                        "id", "'%s' is not of letters, digits, '-' and '_'".formatted(id));
             }
             return new DiskSpec(
                     path(),
-                    values.containsKey("format") ? choice("format", ImageFormat.RAW) : null,
+                    values.has("format") ? choice("format", ImageFormat.RAW) : null,
                     id.isEmpty() ? "disk" + index : id,
                     ImageOptions.WRITABLE
                             .withReadOnly(readOnly)
@@ -157,25 +143,25 @@ record DiskSpec(
         }
 
         private Path path() {
-            String path = values.getOrDefault("path", "");
+            String path = values.get("path", "");
             if (path.isEmpty()) {
-                throw refused("path", "is missing");
+                throw values.refused("path", "is missing");
             }
             try {
                 return Path.of(path);
             } catch (InvalidPathException e) {
-                throw refused("path", String.valueOf(e.getMessage()));
+                throw values.refused("path", String.valueOf(e.getMessage()));
             }
         }
 
         private VirtioBlock.Options device(String id) {
-            BigDecimal burst = burst();
+            BigDecimal burst = values.burst("iops", "bandwidth");
             try {
                 return VirtioBlock.Options.DEFAULT
-                        .withSerial(values.getOrDefault("serial", id))
-                        .withQueues(values.containsKey("queues") ? (int) number("queues") : 1)
-                        .withOperations(rate("iops", burst, this::number))
-                        .withBytes(rate("bandwidth", burst, this::size));
+                        .withSerial(values.get("serial", id))
+                        .withQueues(values.has("queues") ? (int) values.number("queues") : 1)
+                        .withOperations(values.rate("iops", burst, values::number))
+                        .withBytes(values.rate("bandwidth", burst, values::size));
             } catch (ConfigException e) {
                 throw e; // is one of the next kind, and says where already
             } catch (IllegalArgumentException e) {
@@ -183,63 +169,18 @@ record DiskSpec(
             }
         }
 
-        private RateLimit.Rate rate(
-                String key, BigDecimal burst, ToLongFunction<String> perSecond) {
-            if (!values.containsKey(key)) {
-                return RateLimit.Rate.UNLIMITED;
-            }
-            long rate = perSecond.applyAsLong(key);
-            if (rate == 0) {
-                throw refused(key, "is 0: nothing would ever pass");
-            }
-            BigDecimal atOnce = burst.multiply(BigDecimal.valueOf(rate));
-            return new RateLimit.Rate(
-                    rate,
-                    atOnce.max(BigDecimal.ONE).min(BigDecimal.valueOf(Long.MAX_VALUE)).longValue());
-        }
-
-        private BigDecimal burst() {
-            String text = values.get("burst");
-            if (text == null) {
-                return DEFAULT_BURST;
-            }
-            if (!values.containsKey("iops") && !values.containsKey("bandwidth")) {
-                throw refused("burst", "goes with iops or bandwidth");
-            }
-            if (!SECONDS.matcher(text).matches()) {
-                throw refused("burst", "'%s' is not a number of seconds".formatted(text));
-            }
-            return new BigDecimal(text);
-        }
-
-        private long number(String key) {
-            String text = values.getOrDefault(key, "");
-            if (!NUMBER.matcher(text).matches()) {
-                throw refused(key, "'%s' is not a number up to 999999999".formatted(text));
-            }
-            return Long.parseLong(text);
-        }
-
-        private long size(String key) {
-            try {
-                return ByteSize.parse(values.getOrDefault(key, "")).bytes();
-            } catch (TypeConversionException e) {
-                throw refused(key, String.valueOf(e.getMessage()));
-            }
-        }
-
         /// The constant that the value names in small letters.
         private <E extends Enum<E>> E choice(String key, E otherwise) {
-            String text = values.get(key);
-            if (text == null) {
+            if (!values.has(key)) {
                 return otherwise;
             }
+            String text = values.get(key, "");
             E[] all = otherwise.getDeclaringClass().getEnumConstants();
             return Stream.of(all)
                     .filter(each -> lowerCase(each).equals(text))
                     .findFirst()
                     .orElseThrow(() ->
-                            refused(
+                            values.refused(
                                     key,
                                     "'%s' is none of %s"
                                             .formatted(
@@ -251,10 +192,6 @@ record DiskSpec(
 
         private static String lowerCase(Enum<?> constant) {
             return constant.name().toLowerCase(Locale.ROOT);
-        }
-
-        private ConfigException refused(String key, String problem) {
-            return new ConfigException(where + "." + key, problem);
         }
     }
 }

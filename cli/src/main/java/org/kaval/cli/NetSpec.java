@@ -5,17 +5,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.function.ToLongFunction;
 import java.util.regex.Pattern;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.virtio.VirtioNet;
 import org.kaval.linux.Tap;
 import org.kaval.machine.ConfigException;
-import picocli.CommandLine.TypeConversionException;
 
 /// The value of `--net`: what is at the other end, and `key=value` after it, with commas between.
 ///
@@ -44,8 +40,6 @@ record NetSpec(
     private static final List<String> KEYS =
             List.of("mac", "queues", "mtu", "rate", "frames", "burst", "pcap");
     private static final Pattern MAC = Pattern.compile("\\p{XDigit}{2}(:\\p{XDigit}{2}){5}");
-    private static final Pattern NUMBER = Pattern.compile("\\d{1,9}");
-    private static final Pattern SECONDS = Pattern.compile("\\d{1,9}(\\.\\d{1,9})?");
     private static final long LOCAL = 0x02_00_00_00_00_00L; // an address that nobody has bought
 
     /// @param index of the device, from 0
@@ -66,10 +60,11 @@ record NetSpec(
         private final String where;
         private final Kind kind;
         private final String target;
-        private final Map<String, String> values = new LinkedHashMap<>();
+        private final OptionValues values;
 
         Parser(String where, String text) {
             this.where = where;
+            this.values = new OptionValues(where);
             List<String> parts = DiskSpec.split(text);
             String first = parts.getFirst();
             int equals = first.indexOf('=');
@@ -102,9 +97,7 @@ record NetSpec(
                 throw new ConfigException(
                         where, "'%s' is none of %s".formatted(part, String.join(", ", KEYS)));
             }
-            if (values.put(key, part.substring(equals + 1)) != null) {
-                throw refused(key, "is given twice");
-            }
+            values.put(key, part.substring(equals + 1));
         }
 
         NetSpec parse() {
@@ -117,28 +110,28 @@ record NetSpec(
                         where, "'%s' is no name of a network device".formatted(target));
             }
             int queues = range("queues", 1, 1, isTap ? VirtioNet.MAX_PAIRS : 1);
+            int mtu = values.has("mtu") ? range("mtu", 0, VirtioNet.MIN_MTU, VirtioNet.MAX_MTU) : 0;
+            BigDecimal burst = values.burst("rate", "frames");
             return new NetSpec(
                     where,
                     kind,
                     target,
                     mac(),
                     queues,
-                    values.containsKey("mtu")
-                            ? range("mtu", 0, VirtioNet.MIN_MTU, VirtioNet.MAX_MTU)
-                            : 0,
-                    rate("frames", this::number),
-                    rate("rate", this::size),
-                    values.getOrDefault("pcap", ""));
+                    mtu,
+                    values.rate("frames", burst, values::number),
+                    values.rate("rate", burst, values::size),
+                    values.get("pcap", ""));
         }
 
         private long mac() {
-            String text = values.get("mac");
-            if (text == null) {
+            if (!values.has("mac")) {
                 return LOCAL | new SecureRandom().nextLong(1L << 40);
             }
+            String text = values.get("mac", "");
             long mac = MAC.matcher(text).matches() ? Long.parseLong(text.replace(":", ""), 16) : 0;
             if (mac == 0 || (mac & (1L << 40)) != 0) {
-                throw refused(
+                throw values.refused(
                         "mac",
                         "'%s' is not the address of a device, as 02:12:34:56:78:9a"
                                 .formatted(text));
@@ -146,64 +139,16 @@ record NetSpec(
             return mac;
         }
 
-        private RateLimit.Rate rate(String key, ToLongFunction<String> perSecond) {
-            BigDecimal burst = burst();
-            if (!values.containsKey(key)) {
-                return RateLimit.Rate.UNLIMITED;
-            }
-            long rate = perSecond.applyAsLong(key);
-            if (rate == 0) {
-                throw refused(key, "is 0: nothing would ever pass");
-            }
-            BigDecimal atOnce = burst.multiply(BigDecimal.valueOf(rate));
-            return new RateLimit.Rate(
-                    rate,
-                    atOnce.max(BigDecimal.ONE).min(BigDecimal.valueOf(Long.MAX_VALUE)).longValue());
-        }
-
-        private BigDecimal burst() {
-            String text = values.get("burst");
-            if (text == null) {
-                return BigDecimal.ONE;
-            }
-            if (!values.containsKey("rate") && !values.containsKey("frames")) {
-                throw refused("burst", "goes with rate or frames");
-            }
-            if (!SECONDS.matcher(text).matches()) {
-                throw refused("burst", "'%s' is not a number of seconds".formatted(text));
-            }
-            return new BigDecimal(text);
-        }
-
         private int range(String key, int otherwise, int least, int most) {
-            if (!values.containsKey(key)) {
+            if (!values.has(key)) {
                 return otherwise;
             }
-            long number = number(key);
+            long number = values.number(key);
             if (number < least || number > most) {
-                throw refused(key, "is %d; %d to %d are possible".formatted(number, least, most));
+                throw values.refused(
+                        key, "is %d; %d to %d are possible".formatted(number, least, most));
             }
             return (int) number;
-        }
-
-        private long number(String key) {
-            String text = values.getOrDefault(key, "");
-            if (!NUMBER.matcher(text).matches()) {
-                throw refused(key, "'%s' is not a number up to 999999999".formatted(text));
-            }
-            return Long.parseLong(text);
-        }
-
-        private long size(String key) {
-            try {
-                return ByteSize.parse(values.getOrDefault(key, "")).bytes();
-            } catch (TypeConversionException e) {
-                throw refused(key, String.valueOf(e.getMessage()));
-            }
-        }
-
-        private ConfigException refused(String key, String problem) {
-            return new ConfigException(where + "." + key, problem);
         }
     }
 }
