@@ -1,13 +1,8 @@
 package org.kaval.machine;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import org.kaval.guests.ArtifactCache;
-import org.kaval.guests.DebianKernel;
-import org.kaval.guests.DebianPackages;
-import org.kaval.guests.Initramfs;
+import java.util.Map;
 import org.kaval.testing.FileMaker;
 
 /// Debian's cloud kernel as it is, and an initramfs that uses the disk `/dev/vda`: it tells what it
@@ -15,14 +10,10 @@ import org.kaval.testing.FileMaker;
 final class DiskGuests implements FileMaker {
     static final String FOLDER = "target/guests/disk";
 
+    private static final CloudGuest GUEST = new CloudGuest(FOLDER);
+
     private static final String INIT =
             """
-            export PATH=/bin:/sbin:/usr/bin:/usr/sbin
-            mount -t proc proc /proc
-            mount -t sysfs sysfs /sys
-            mount -t devtmpfs dev /dev
-            echo 3 >/proc/sys/kernel/printk
-            . /lib/modules/insert | sed 's/^/complaint: /'
             for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda ] || sleep 1; done
             disk=/sys/block/vda
             echo "sectors: $(cat $disk/size)"
@@ -48,26 +39,15 @@ final class DiskGuests implements FileMaker {
             """;
 
     static Path kernel() {
-        return folder().resolve("vmlinuz");
+        return GUEST.kernel();
     }
 
     static Path initrd() {
-        return folder().resolve("initrd");
-    }
-
-    private static Path folder() {
-        return Path.of(System.getProperty("basedir", "")).resolve(FOLDER).toAbsolutePath();
+        return GUEST.initrd();
     }
 
     @Override
     public void make(Path module) throws IOException, InterruptedException {
-        Path folder = Files.createDirectories(module.resolve(FOLDER));
-        var packages = new DebianPackages(ArtifactCache.ofUser());
-        DebianKernel kernel = DebianKernel.cloud(packages);
-        Files.copy(kernel.image(), folder.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
-        Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
-                .modules(kernel.modules("virtio_pci", "virtio_mmio", "virtio_blk"))
-                .init(INIT)
-                .writeTo(folder.resolve("initrd"));
+        GUEST.make(module, Map.of(), INIT, "virtio_pci", "virtio_mmio", "virtio_blk");
     }
 }

@@ -4,12 +4,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.List;
-import org.kaval.guests.ArtifactCache;
-import org.kaval.guests.DebianKernel;
-import org.kaval.guests.DebianPackages;
-import org.kaval.guests.Initramfs;
+import java.util.Map;
 import org.kaval.testing.FileMaker;
 
 /// Debian's cloud kernel as it is, and an initramfs with a program that serves at ports of the
@@ -17,45 +13,30 @@ import org.kaval.testing.FileMaker;
 final class VsockGuests implements FileMaker {
     static final String FOLDER = "target/guests/vsock";
 
+    private static final CloudGuest GUEST = new CloudGuest(FOLDER);
+
     private static final String INIT =
             """
-            export PATH=/bin:/sbin:/usr/bin:/usr/sbin
-            mount -t proc proc /proc
-            mount -t sysfs sysfs /sys
-            mount -t devtmpfs dev /dev
-            echo 3 >/proc/sys/kernel/printk
-            . /lib/modules/insert | sed 's/^/complaint: /'
             /vsock
             dmesg | grep -E 'BUG|Oops|nobody cared|blocked for more' | sed 's/^/complaint: /'
             poweroff -f
             """;
 
     static Path kernel() {
-        return folder().resolve("vmlinuz");
+        return GUEST.kernel();
     }
 
     static Path initrd() {
-        return folder().resolve("initrd");
-    }
-
-    private static Path folder() {
-        return Path.of(System.getProperty("basedir", "")).resolve(FOLDER).toAbsolutePath();
+        return GUEST.initrd();
     }
 
     @Override
     public void make(Path module) throws IOException, InterruptedException {
-        Path folder = Files.createDirectories(module.resolve(FOLDER));
         Path source = module.resolve("src/test/guest/vsock.c");
-        Path program = folder.resolve("program");
+        Path program = Files.createDirectories(module.resolve(FOLDER)).resolve("program");
         compile(source, program);
-        var packages = new DebianPackages(ArtifactCache.ofUser());
-        DebianKernel kernel = DebianKernel.cloud(packages);
-        Files.copy(kernel.image(), folder.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
-        Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
-                .modules(kernel.modules("virtio_pci", "vmw_vsock_virtio_transport"))
-                .file("vsock", 0755, program)
-                .init(INIT)
-                .writeTo(folder.resolve("initrd"));
+        GUEST.make(
+                module, Map.of("vsock", program), INIT, "virtio_pci", "vmw_vsock_virtio_transport");
     }
 
     /// Such that it needs nothing of the guest's but its kernel.

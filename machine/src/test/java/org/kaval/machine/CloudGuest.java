@@ -1,0 +1,62 @@
+package org.kaval.machine;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Map;
+import org.kaval.guests.ArtifactCache;
+import org.kaval.guests.DebianKernel;
+import org.kaval.guests.DebianPackages;
+import org.kaval.guests.Initramfs;
+
+/// Debian's cloud kernel as it is, and an initramfs with an init of a test's own, in a folder of
+/// the module's.
+///
+/// @param folder from the module's
+record CloudGuest(String folder) {
+    /// What each such init begins with.
+    private static final String BEGIN =
+            """
+            export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+            mount -t proc proc /proc
+            mount -t sysfs sysfs /sys
+            mount -t devtmpfs dev /dev
+            echo 3 >/proc/sys/kernel/printk
+            . /lib/modules/insert | sed 's/^/complaint: /'
+            """;
+
+    Path kernel() {
+        return file("vmlinuz");
+    }
+
+    Path initrd() {
+        return file("initrd");
+    }
+
+    private Path file(String name) {
+        return Path.of(System.getProperty("basedir", ""))
+                .resolve(folder)
+                .toAbsolutePath()
+                .resolve(name);
+    }
+
+    /// Makes both.
+    ///
+    /// @param programs what else is in the initramfs, by path
+    /// @param init what the guest does once `/proc`, `/sys`, `/dev` and the modules are there
+    void make(Path module, Map<String, Path> programs, String init, String... modules)
+            throws IOException, InterruptedException {
+        Path target = Files.createDirectories(module.resolve(folder));
+        var packages = new DebianPackages(ArtifactCache.ofUser());
+        DebianKernel kernel = DebianKernel.cloud(packages);
+        Files.copy(kernel.image(), target.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
+        Initramfs image =
+                Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
+                        .modules(kernel.modules(modules));
+        for (Map.Entry<String, Path> program : programs.entrySet()) {
+            image.file(program.getKey(), 0755, program.getValue());
+        }
+        image.init(BEGIN + init).writeTo(target.resolve("initrd"));
+    }
+}
