@@ -268,12 +268,12 @@ class CommandLineTest {
         var command =
                 new ArrayList<>(List.of(Image.kaval(), "run", "--payload", payload.toString()));
         command.addAll(List.of(options));
-        return Processes.run(command.toArray(String[]::new));
+        return Processes.run(Image.environment(), command.toArray(String[]::new));
     }
 
     private static Result kaval(String... arguments) throws Exception {
         var command = new ArrayList<>(List.of(Image.kaval()));
         command.addAll(List.of(arguments));
-        return Processes.run(command.toArray(String[]::new));
+        return Processes.run(Image.environment(), command.toArray(String[]::new));
     }
 }

@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.kaval.testing.Effort;
 
 /// The packaged image, which the build makes before these tests.
 final class Image {
@@ -25,6 +27,12 @@ final class Image {
             throw missing(command);
         }
         return command.toString();
+    }
+
+    /// What a command has in its environment that runs for a moment.
+    /// others.
+    static Map<String, String> environment() {
+        return Effort.isEmulated() ? Map.of("KAVAL_JAVA_OPTIONS", "-Xint") : Map.of();
     }
 
     /// The same as an archive.

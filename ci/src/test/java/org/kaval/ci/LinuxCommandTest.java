@@ -80,7 +80,6 @@ class LinuxCommandTest {
                                 folder.resolve("initrd").toString(),
                                 "--cmdline",
                                 "console=ttyS0 quiet panic=-1 cryptomgr.notests",
-                                "--fast-boot",
                                 "--memory",
                                 "256M"));
         arguments.addAll(List.of(options));
@@ -143,7 +142,7 @@ class LinuxCommandTest {
     @Test
     void haltEndsItAndIsTold() throws Exception {
         try (var pty = new Pty();
-                RunningCommand kaval = start(pty.terminal(), "--cpus", "2")) {
+                RunningCommand kaval = start(pty.terminal(), "--cpus", "2", "--fast-boot")) {
             kaval.awaitOutput("guest> ");
             pty.type("halt -f\r");
             assertEquals(1, kaval.awaitExit());

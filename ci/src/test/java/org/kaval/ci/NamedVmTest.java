@@ -1,19 +1,17 @@
 package org.kaval.ci;
 
-import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.ByteArrayOutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.kaval.ci.Processes.Result;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsKvm;
 
@@ -23,57 +21,33 @@ import org.kaval.testing.NeedsKvm;
 class NamedVmTest {
     @TempDir private Path directory = Path.of("");
 
-    // @formatter:off
-
-    /// Says hello, and waits for ever with interrupts on, in vain.
-    private static byte[] guest() {
-        var code = new ByteArrayOutputStream();
-        for (byte letter : "hello\n".getBytes(US_ASCII)) {
-            code.writeBytes(new byte[] {
-                (byte) 0xba, (byte) 0xf8, 0x03, 0, 0, // mov edx, 0x3f8
-                (byte) 0xb0, letter,                  // mov al, letter
-                (byte) 0xee});                        // out dx, al
-        }
-        code.writeBytes(new byte[] {(byte) 0xeb, (byte) 0xfe}); // self: jmp self
-        return code.toByteArray();
-    }
-
-    // @formatter:on
-
-    private record Result(int status, String out, String err) {}
-
     private Result kaval(String... arguments) throws Exception {
         var command = new ArrayList<>(List.of(Image.kaval()));
         command.addAll(List.of(arguments));
-        var builder = new ProcessBuilder(command);
-        Map<String, String> environment = builder.environment();
+        var environment = new HashMap<>(Image.environment());
         environment.put("KAVAL_RUNTIME_DIR", directory.resolve("run").toString());
-        Path out = Files.createTempFile(directory, "out", null);
-        Path err = Files.createTempFile(directory, "err", null);
-        Process process =
-                builder.redirectInput(Path.of("/dev/null").toFile())
-                        .redirectOutput(out.toFile())
-                        .redirectError(err.toFile())
-                        .start();
-        assertTrue(process.waitFor(3, TimeUnit.MINUTES), "an end of " + command);
-        return new Result(process.exitValue(), Files.readString(out), Files.readString(err));
+        return Processes.run(environment, command.toArray(String[]::new));
     }
 
     private String ok(String... arguments) throws Exception {
         Result result = kaval(arguments);
-        assertEquals(0, result.status, result.err);
-        assertEquals("", result.err);
-        return result.out;
+        assertEquals(0, result.status(), result.err());
+        assertEquals("", result.err());
+        return result.out();
     }
 
     private String refused(String... arguments) throws Exception {
         Result result = kaval(arguments);
-        assertEquals(2, result.status, result.out + result.err);
-        return result.err;
+        assertEquals(2, result.status(), result.out() + result.err());
+        return result.err();
+    }
+
+    private static void assertContains(String part, String all) {
+        assertTrue(all.contains(part), all);
     }
 
     private void start(String name) throws Exception {
-        Path payload = Files.write(directory.resolve("payload"), guest());
+        Path payload = Files.write(directory.resolve("payload"), Payloads.hello());
         ok("run", "--name", name, "-d", "--payload", payload.toString(), "--memory", "16M");
     }
 
@@ -81,7 +55,7 @@ class NamedVmTest {
     void machineInTheBackgroundIsSeenStoppedAndForgotten() throws Exception {
         start("web");
         try {
-            assertTrue(ok("ps").contains("web                  running"), ok("ps"));
+            assertContains("web                  running", ok("ps"));
             assertEquals(
                     "kaval: name: a machine called 'web' is running\n",
                     refused("run", "--name", "web", "-d", "--payload", "x"));
@@ -89,7 +63,7 @@ class NamedVmTest {
             assertTrue(ok("inspect", "web").contains("\"state\" : \"paused\""));
             assertEquals("kaval: web: it is paused\n", refused("pause", "web"));
             ok("resume", "web");
-            assertTrue(ok("stats", "web").contains("IO "), ok("stats", "web"));
+            assertContains("IO ", ok("stats", "web"));
             assertTrue(refused("rm", "web").contains("stop it first"));
         } finally {
             ok("kill", "web");
@@ -97,8 +71,8 @@ class NamedVmTest {
         assertEquals("hello\n", ok("logs", "web"));
         assertEquals("kaval: name: 'web' does not run\n", refused("pause", "web"));
         Result end = kaval("wait", "web");
-        assertEquals("stopped\n", end.out, end.err);
-        assertEquals(137, end.status);
+        assertEquals("stopped\n", end.out(), end.err());
+        assertEquals(137, end.status());
         assertFalse(ok("ps").contains("web"));
         assertTrue(ok("ps", "-a").contains("web                  ended"));
         ok("rm", "web");
@@ -111,8 +85,8 @@ class NamedVmTest {
         String process = ok("inspect", "poor").replaceAll("(?s).*\"process\" : (\\d+).*", "$1");
         Processes.run("kill", "-KILL", process);
         Result end = kaval("wait", "poor");
-        assertEquals("its process was killed\n", end.out, end.err);
-        assertEquals(1, end.status);
+        assertEquals("its process was killed\n", end.out(), end.err());
+        assertEquals(1, end.status());
         assertTrue(ok("ps", "-a").contains("poor                 died"));
         start("poor"); // its name is free
         ok("rm", "--force", "poor");

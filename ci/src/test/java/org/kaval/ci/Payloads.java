@@ -43,6 +43,21 @@ final class Payloads {
                 "e7 f4"); // out 0xf4, eax
     }
 
+    /// 64-bit: says hello, and waits in vain for an interrupt.
+    static byte[] hello() {
+        return bytes(
+                "66 ba f8 03", // mov dx, 0x3f8
+                "b0 68 ee", // mov al, 'h'; out dx, al
+                "b0 65 ee",
+                "b0 6c ee",
+                "b0 6c ee",
+                "b0 6f ee",
+                "b0 0a ee",
+                "fb", // sti
+                "f4", // wait: hlt
+                "eb fd"); // jmp wait
+    }
+
     static byte[] bytes(String... hex) {
         var code = new ByteArrayOutputStream();
         for (String part : hex) {

@@ -61,8 +61,7 @@ class LinuxDiskTest {
                                 KernelBoot.of(DiskGuests.kernel())
                                         .initrd(DiskGuests.initrd())
                                         .commandLine(
-                                                "console=ttyS0 quiet panic=-1 cryptomgr.notests")
-                                        .fastBoot(true))
+                                                "console=ttyS0 quiet panic=-1 cryptomgr.notests"))
                         .serialOutput(output)
                         .device(transport.apply(disk))
                         .build()) {

@@ -47,8 +47,7 @@ class LinuxSmallDevicesTest {
                                 KernelBoot.of(SmallDevicesGuests.kernel())
                                         .initrd(SmallDevicesGuests.initrd())
                                         .commandLine(
-                                                "console=ttyS0 quiet panic=0 cryptomgr.notests")
-                                        .fastBoot(true))
+                                                "console=ttyS0 quiet panic=0 cryptomgr.notests"))
                         .serialOutput(console)
                         .virtioConsole(Virtio::pci)
                         .device(machine ->

@@ -93,8 +93,7 @@ class LinuxSnapshotTest {
                                 KernelBoot.of(SnapshotGuests.kernel())
                                         .initrd(SnapshotGuests.initrd())
                                         .commandLine(
-                                                "console=ttyS0 quiet panic=-1 cryptomgr.notests")
-                                        .fastBoot(true))
+                                                "console=ttyS0 quiet panic=-1 cryptomgr.notests"))
                         .build()) {
             vm.start();
             ticks = awaitTicks(console, 0);

@@ -145,8 +145,7 @@ class LinuxVsockTest {
                                         KernelBoot.of(VsockGuests.kernel())
                                                 .initrd(VsockGuests.initrd())
                                                 .commandLine(
-                                                        "console=ttyS0 quiet panic=-1 cryptomgr.notests")
-                                                .fastBoot(true))
+                                                        "console=ttyS0 quiet panic=-1 cryptomgr.notests"))
                                 .serialOutput(console)
                                 .device(Virtio.pci(VirtioVsock.open("virtio-vsock0", 42, path)))
                                 .build()) {
