@@ -36,6 +36,7 @@ public final class DebianPackages {
     private final ArtifactCache cache;
     private final InstantSource clock;
     private final Sources sources;
+    private final String prefix; // of kinds
 
     /// Found out when it is first needed, since it can fail.
     interface Sources {
@@ -48,9 +49,23 @@ public final class DebianPackages {
     }
 
     DebianPackages(ArtifactCache cache, Sources sources, InstantSource clock) {
+        this(cache, sources, clock, "");
+    }
+
+    private DebianPackages(
+            ArtifactCache cache, Sources sources, InstantSource clock, String prefix) {
         this.cache = cache;
         this.sources = sources;
         this.clock = clock;
+        this.prefix = prefix;
+    }
+
+    /// Packages of a release of Debian, whatever the system is, from Debian's servers.
+    ///
+    /// @param codename `trixie`, for instance
+    public static DebianPackages ofRelease(ArtifactCache cache, String codename) {
+        return new DebianPackages(
+                cache, () -> AptSources.ofDebian(codename), InstantSource.system(), codename + "-");
     }
 
     /// The files of package `name`: a directory with `usr`, `etc` and so on, for reading.
@@ -61,7 +76,7 @@ public final class DebianPackages {
     public Path unpack(String name) throws IOException, InterruptedException {
         Deb.checkName(name);
         return latest(
-                PACKAGE + name,
+                prefix + PACKAGE + name,
                 apt -> {
                     Deb deb = apt.candidate(name);
                     return new Version(key(deb), List.of(deb));
@@ -84,7 +99,7 @@ public final class DebianPackages {
         String joined = String.join("~", sorted);
         String kind = SAFE_NAMES.matcher(joined).matches() ? joined : digest(joined);
         return latest(
-                TREE + kind,
+                prefix + TREE + kind,
                 apt -> {
                     List<Deb> debs = apt.closure(sorted);
                     return new Version(
@@ -112,8 +127,8 @@ public final class DebianPackages {
         } catch (IOException e) {
             return cache.entries().stream()
                     .map(ArtifactCache.Use::kind)
-                    .filter(kind -> kind.startsWith(PACKAGE))
-                    .map(kind -> kind.substring(PACKAGE.length()))
+                    .filter(kind -> kind.startsWith(prefix + PACKAGE))
+                    .map(kind -> kind.substring((prefix + PACKAGE).length()))
                     .filter(pattern.asMatchPredicate())
                     .findFirst()
                     .orElseThrow(() -> e);

@@ -30,6 +30,7 @@ final class Tool {
     private static final Pattern EMPTY =
             Pattern.compile(
                     "returned error exit status|Exiting with failure status|was killed by signal"
+                            + "|mmdebstrap failed to run|^I: |^W: "
                             + "|Some index files failed to download|Unable to fetch some archives");
 
     /// An ordinary user's PATH lacks the directories that some are in.
@@ -41,41 +42,49 @@ final class Tool {
     private final Duration limit;
     private final Map<String, String> environment;
     private final @Nullable Path directory;
+    private final Duration grace;
 
     private Tool(
             String name,
             String debianPackage,
             Duration limit,
             Map<String, String> environment,
-            @Nullable Path directory) {
+            @Nullable Path directory,
+            Duration grace) {
         this.name = name;
         this.debianPackage = debianPackage;
         this.limit = limit;
         this.environment = Map.copyOf(environment);
         this.directory = directory;
+        this.grace = grace;
     }
 
     /// @param name as the shell knows it, or an absolute path
     /// @param debianPackage that has it
     static Tool of(String name, String debianPackage) {
-        return new Tool(name, debianPackage, Duration.ofMinutes(5), Map.of(), null);
+        return new Tool(name, debianPackage, Duration.ofMinutes(5), Map.of(), null, Duration.ZERO);
     }
 
     /// The same with a time limit other than five minutes.
     Tool within(Duration newLimit) {
-        return new Tool(name, debianPackage, newLimit, environment, directory);
+        return new Tool(name, debianPackage, newLimit, environment, directory, grace);
     }
 
     /// The same with one more environment variable.
     Tool with(String variable, String value) {
         Map<String, String> more = new LinkedHashMap<>(environment);
         more.put(variable, value);
-        return new Tool(name, debianPackage, limit, more, directory);
+        return new Tool(name, debianPackage, limit, more, directory, grace);
     }
 
     /// The same in a working directory of its own.
     Tool in(Path newDirectory) {
-        return new Tool(name, debianPackage, limit, environment, newDirectory);
+        return new Tool(name, debianPackage, limit, environment, newDirectory, grace);
+    }
+
+    /// The same that has some time to put away its things (SIGTERM) before it is killed.
+    Tool withGrace(Duration newGrace) {
+        return new Tool(name, debianPackage, limit, environment, directory, newGrace);
     }
 
     /// Runs it to its end.
@@ -114,7 +123,7 @@ final class Tool {
             }
             return await(purpose, output);
         } finally {
-            kill(process);
+            end(process);
         }
     }
 
@@ -149,6 +158,17 @@ final class Tool {
 
     private ToolException failure(String purpose, String reason) {
         return new ToolException("%s, needed %s: %s".formatted(name, purpose, reason));
+    }
+
+    private void end(Process process) throws InterruptedException {
+        try {
+            if (!grace.isZero() && process.isAlive()) {
+                process.destroy();
+                process.waitFor(grace.toMillis(), TimeUnit.MILLISECONDS);
+            }
+        } finally {
+            kill(process);
+        }
     }
 
     private static void kill(Process process) {
