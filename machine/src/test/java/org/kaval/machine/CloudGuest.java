@@ -41,15 +41,26 @@ record CloudGuest(String folder) {
                 .resolve(name);
     }
 
-    /// Makes both.
+    /// Makes both, with the kernel of the Debian that the tests have.
     ///
     /// @param programs what else is in the initramfs, by path
     /// @param init what the guest does once `/proc`, `/sys`, `/dev` and the modules are there
     void make(Path module, Map<String, Path> programs, String init, String... modules)
             throws IOException, InterruptedException {
+        var packages = new DebianPackages(ArtifactCache.ofUser());
+        make(module, DebianKernel.cloud(packages), programs, init, modules);
+    }
+
+    /// Makes both.
+    void make(
+            Path module,
+            DebianKernel kernel,
+            Map<String, Path> programs,
+            String init,
+            String... modules)
+            throws IOException, InterruptedException {
         Path target = Files.createDirectories(module.resolve(folder));
         var packages = new DebianPackages(ArtifactCache.ofUser());
-        DebianKernel kernel = DebianKernel.cloud(packages);
         Files.copy(kernel.image(), target.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
         Initramfs image =
                 Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
