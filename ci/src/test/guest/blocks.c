@@ -64,7 +64,7 @@ static int find_disk(void) {
 
 static void start_disk(void) {
     begin(FEATURE_EVENT_IDX);
-    sectors = get(CAPACITY);
+    sectors = capacity();
     available->used_event = -1; // one interrupt in 65536 requests, which nobody takes
 }
 
@@ -99,7 +99,7 @@ static void publish(void) {
     available->index = now;
     __asm__ volatile("mfence" : : : "memory");
     if ((u16) (now - used->avail_event - 1) < (u16) (now - before)) {
-        set(QUEUE_NOTIFY, 0);
+        ring(0);
     }
 }
 

@@ -12,7 +12,7 @@ enum {
 
 unsigned run(void) {
     begin(FEATURE_FLUSH);
-    u64 blocks = get(CAPACITY) / (BLOCK / 512);
+    u64 blocks = capacity() / (BLOCK / 512);
     for (u64 i = 0; i < blocks; i++) {
         block[0] = block[BLOCK / 8 - 1] = i + 1;
         if (request(WRITE, i * STRIDE % blocks * (BLOCK / 512))) {

@@ -1,6 +1,7 @@
 // What guests without a system need: the entry of flat 64-bit code, the serial port, and a driver for
-// a virtio disk with registers in memory (`kaval run --mmio --payload`), with one request at a time
-// unless the guest does that part itself. Its queue has QUEUE_SIZE descriptors.
+// a virtio disk, with one request at a time unless the guest does that part itself. Its queue has
+// QUEUE_SIZE descriptors. The disk is the first one with registers in memory (`kaval run --mmio
+// --payload`), or with OVER_PCI the first on the PCI bus.
 
 #ifndef QUEUE_SIZE
 #define QUEUE_SIZE 4
@@ -16,25 +17,7 @@ __asm__(".globl start\n"
         "out %eax, $0xf4\n"
         "hlt\n");
 
-enum {
-    REGISTERS = 0xf0000000,
-    BLOCK = 4096,
-};
-
-// registers of virtio-mmio (virtio 1.2, 4.2.2)
-enum {
-    DRIVER_FEATURES = 0x20,
-    DRIVER_FEATURES_SELECT = 0x24,
-    QUEUE_SELECT = 0x30,
-    QUEUE_SIZE_REGISTER = 0x38,
-    QUEUE_READY = 0x44,
-    QUEUE_NOTIFY = 0x50,
-    STATUS = 0x70,
-    QUEUE_DESCRIPTORS = 0x80,
-    QUEUE_AVAILABLE = 0x90,
-    QUEUE_USED = 0xa0,
-    CAPACITY = 0x100,
-};
+enum { BLOCK = 4096 };
 
 // the last one is in the upper half
 enum {
@@ -78,11 +61,6 @@ static struct header *const header = (void *) 0x203000;
 static volatile u8 *const status = (void *) 0x204000;
 static u64 *const block = (void *) 0x205000;
 
-static volatile u32 *registers = (volatile u32 *) (u64) REGISTERS;
-
-static inline void set(u32 offset, u32 value) { registers[offset / 4] = value; }
-static inline u32 get(u32 offset) { return registers[offset / 4]; }
-
 static inline void out(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "d"(port)); }
 
 static inline u8 in(u16 port) {
@@ -109,37 +87,27 @@ static inline void print_number(u32 value) {
     print('\n');
 }
 
-static inline void set_address(u32 offset, u64 address) {
-    set(offset, address);
-    set(offset + 4, address >> 32);
-}
+#ifdef OVER_PCI
+#include "virtio-pci.h"
+#else
+#include "virtio-mmio.h"
+#endif
 
 // From a reset to features that are agreed on.
 static inline void negotiate(u32 features) {
-    set(STATUS, 0);
+    set_status(0);
     available->index = used->index = 0; // the device counts from 0 again
-    set(STATUS, ACKNOWLEDGE | DRIVER);
-    set(DRIVER_FEATURES_SELECT, 0);
-    set(DRIVER_FEATURES, features);
-    set(DRIVER_FEATURES_SELECT, 1);
-    set(DRIVER_FEATURES, FEATURE_VERSION_1);
-    set(STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
-}
-
-static inline void enable_queue(u32 size, u64 descriptors_at, u64 available_at, u64 used_at) {
-    set(QUEUE_SELECT, 0);
-    set(QUEUE_SIZE_REGISTER, size);
-    set_address(QUEUE_DESCRIPTORS, descriptors_at);
-    set_address(QUEUE_AVAILABLE, available_at);
-    set_address(QUEUE_USED, used_at);
-    set(QUEUE_READY, 1);
+    set_status(ACKNOWLEDGE | DRIVER);
+    set_features(0, features);
+    set_features(1, FEATURE_VERSION_1);
+    set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK);
 }
 
 static inline void enable_usual_queue(void) {
     enable_queue(QUEUE_SIZE, (u64) descriptors, (u64) available, (u64) used);
 }
 
-static inline void drive(void) { set(STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK); }
+static inline void drive(void) { set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK); }
 
 static inline void begin(u32 features) {
     negotiate(features);
@@ -165,7 +133,7 @@ static inline void submit(u16 head) {
     available->ring[available->index % QUEUE_SIZE] = head;
     __asm__ volatile("" : : : "memory");
     available->index++;
-    set(QUEUE_NOTIFY, 0);
+    ring(0);
 }
 
 // Makes a request and waits for its end; returns its status, which is 0 if all is well.

@@ -43,18 +43,14 @@ public final class CompiledPayloads implements FileMaker {
         return Path.of(System.getProperty("basedir", ""), FOLDER, name).toAbsolutePath();
     }
 
-    /// Starts `kaval run` with the payload of `name.c` and a disk that the payload finds.
-    static RunningCommand start(String name, Path disk) throws IOException {
-        return RunningCommand.start(
-                new File("/dev/null"),
-                "run",
-                "--payload",
-                file(name).toString(),
-                "--memory",
-                "64M",
-                "--mmio",
-                "--disk",
-                disk.toString());
+    /// Starts `kaval run` with the payload of `name.c` and a disk.
+    ///
+    /// @param options where the disk is: on the PCI bus, but for `--mmio`
+    static RunningCommand start(String name, Path disk, String... options) throws IOException {
+        var arguments = new ArrayList<>(List.of("run", "--payload", file(name).toString()));
+        arguments.addAll(List.of("--memory", "64M", "--disk", disk.toString()));
+        arguments.addAll(List.of(options));
+        return RunningCommand.start(new File("/dev/null"), arguments.toArray(String[]::new));
     }
 
     @Override

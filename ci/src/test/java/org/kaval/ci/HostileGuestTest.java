@@ -23,7 +23,6 @@ import org.kaval.testing.NeedsKvm;
         madeBy = CompiledPayloads.class)
 class HostileGuestTest {
     private static final int DISK = 1 << 20;
-    private static final int ATTACKS = 49;
 
     /// What the guest looks for in sector 8.
     private static final long MARK = 0x4b_6176_6131L;
@@ -31,16 +30,25 @@ class HostileGuestTest {
     @TempDir private Path directory;
 
     @Test
-    void diskWithstandsItsDriver() throws Exception {
+    void diskInMemoryMappedRegistersWithstandsItsDriver() throws Exception {
+        assertWithstands("hostile", 49, "--mmio");
+    }
+
+    @Test
+    void diskOnThePciBusWithstandsItsDriver() throws Exception {
+        assertWithstands("hostile-pci", 60);
+    }
+
+    private void assertWithstands(String payload, int attacks, String... options) throws Exception {
         byte[] content = new byte[DISK];
         Arrays.fill(content, (byte) 0x5a);
         ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN).putLong(8 * 512, MARK);
         Path disk = Files.write(directory.resolve("disk.raw"), content);
-        try (RunningCommand kaval = CompiledPayloads.start("hostile", disk)) {
+        try (RunningCommand kaval = CompiledPayloads.start(payload, disk, options)) {
             int failures = kaval.awaitExit();
 
             List<String> answers = kaval.output().lines().toList();
-            assertEquals(ATTACKS, answers.size(), kaval.output());
+            assertEquals(attacks, answers.size(), kaval.output());
             assertEquals(0, failures, kaval.output());
             // of which there are more than the log is told of
             List<String> warnings = kaval.error().lines().toList();

@@ -76,7 +76,7 @@ class KilledWhileWritingTest {
 
     /// @return how many blocks are safe, as the guest has said
     private long killWhileItWrites(Path image) throws Exception {
-        try (RunningCommand kaval = CompiledPayloads.start("flushes", image)) {
+        try (RunningCommand kaval = CompiledPayloads.start("flushes", image, "--mmio")) {
             kaval.awaitOutput("\n", 1 + random.nextInt(MAX_LINES));
             Thread.sleep(random.nextInt(MAX_MORE_MILLIS), random.nextInt(1_000_000));
             kaval.signal("KILL");
