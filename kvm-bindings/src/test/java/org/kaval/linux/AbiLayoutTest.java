@@ -280,6 +280,7 @@ class AbiLayoutTest {
         expected.put("(int) EPOLLET", intConstants(WakeUp.class).getOrDefault("EPOLLET", 0L));
         expected.put("EPOLLRDHUP", (long) Epoll.END_OF_INPUT);
         expected.putAll(socketNumbers());
+        expected.putAll(tapNumbers());
         return expected;
     }
 
@@ -297,6 +298,19 @@ class AbiLayoutTest {
                 Map.entry(
                         "sizeof(((struct sockaddr_un *) 0)->sun_path) - 1",
                         (long) UnixSocket.MAX_PATH));
+    }
+
+    private static Map<String, Long> tapNumbers() throws IllegalAccessException {
+        Map<String, Long> expected = intConstants(Tap.class);
+        expected.remove("MAX_QUEUES"); // of the kernel's source, and of no header
+        rename(expected, "MAX_NAME", "IFNAMSIZ - 1");
+        rename(expected, "IFREQ", "sizeof(struct ifreq)");
+        rename(expected, "VALUE", "offsetof(struct ifreq, ifr_ifru)");
+        return expected;
+    }
+
+    private static void rename(Map<String, Long> numbers, String from, String to) {
+        numbers.put(to, numbers.remove(from));
     }
 
     /// The static final `int`s of `type` by name, private ones included, in upper case as C's are.

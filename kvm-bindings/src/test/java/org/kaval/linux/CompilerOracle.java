@@ -45,7 +45,10 @@ final class CompilerOracle {
                     "sys/un.h",
                     "linux/falloc.h",
                     "linux/fs.h",
-                    "linux/kvm.h");
+                    "linux/if.h",
+                    "linux/if_tun.h",
+                    "linux/kvm.h",
+                    "linux/sockios.h");
 
     private static final Pattern ERROR =
             Pattern.compile("^probe\\.c:(\\d+):\\d+: error: ", Pattern.MULTILINE);
