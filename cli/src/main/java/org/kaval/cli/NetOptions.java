@@ -8,8 +8,10 @@ import picocli.CommandLine.Model.OptionSpec;
 
 /// The network devices of `kaval run`.
 final class NetOptions {
+    static final String NAME = "--net";
+
     private final OptionSpec networks =
-            OptionSpec.builder("--net")
+            OptionSpec.builder(NAME)
                     .paramLabel("KIND[,KEY=VALUE]...")
                     .type(List.class)
                     .auxiliaryTypes(String.class)
@@ -34,6 +36,8 @@ final class NetOptions {
                                     + " implies; several times for several.")
                     .build();
 
+    private List<NetSpec> specs = List.of(); // as they were parsed
+
     /// To be mixed into a command.
     CommandSpec mixin() {
         return CommandSpec.create().addOption(networks).addOption(published);
@@ -47,14 +51,32 @@ final class NetOptions {
         if (values.isEmpty() && !ports.isEmpty()) {
             values = List.of("user");
         }
-        var specs = new ArrayList<NetSpec>();
+        var all = new ArrayList<NetSpec>();
         for (String value : values) {
-            specs.add(NetSpec.parse(value, specs.size()));
+            all.add(NetSpec.parse(value, all.size()));
         }
+        specs = List.copyOf(all);
         long users = specs.stream().filter(each -> each.kind() == NetSpec.Kind.USER).count();
         if (!ports.isEmpty() && users != 1) {
             throw new ConfigException("publish", "goes with one --net user");
         }
         return new GuestNetworks(specs, ports);
+    }
+
+    /// The same arguments with the addresses that were drawn: a guest that is restored has them
+    /// still.
+    ///
+    /// @param arguments as {@link SavedArguments} has them, of the command line that was parsed
+    List<String> withAddresses(List<String> arguments) {
+        var changed = new ArrayList<String>();
+        int next = 0;
+        for (String argument : arguments) {
+            boolean isNetwork = argument.startsWith(NAME + "=");
+            changed.add(isNetwork ? specs.get(next++).withAddress(argument) : argument);
+        }
+        for (NetSpec implied : specs.subList(next, specs.size())) {
+            changed.add(implied.withAddress(NAME + "=user"));
+        }
+        return List.copyOf(changed);
     }
 }

@@ -8,6 +8,8 @@ import java.security.SecureRandom;
 import java.util.List;
 import java.util.Locale;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.virtio.VirtioNet;
 import org.kaval.linux.Tap;
@@ -45,6 +47,32 @@ record NetSpec(
     /// @param index of the device, from 0
     static NetSpec parse(String text, int index) {
         return new Parser("net[%d]".formatted(index), text).parse();
+    }
+
+    /// The same text with paths that do not depend on the working directory.
+    static String withAbsolutePaths(String text) {
+        List<String> parts = DiskSpec.split(text);
+        for (int i = 0; i < parts.size(); i++) {
+            String part = parts.get(i);
+            String key = part.substring(0, part.indexOf('=') + 1);
+            boolean isPath = key.equals(i == 0 ? "socket=" : "pcap=");
+            String absolute =
+                    isPath ? key + Path.of(part.substring(key.length())).toAbsolutePath() : part;
+            parts.set(i, absolute.replace(",", ",,"));
+        }
+        return String.join(",", parts);
+    }
+
+    /// The text that this was parsed from with its address, which may have been drawn.
+    String withAddress(String text) {
+        if (DiskSpec.split(text).stream().anyMatch(part -> part.startsWith("mac="))) {
+            return text;
+        }
+        String address =
+                IntStream.range(0, 6)
+                        .mapToObj(i -> "%02x".formatted((mac >>> (40 - 8 * i)) & 0xff))
+                        .collect(Collectors.joining(":"));
+        return text + ",mac=" + address;
     }
 
     /// A path that is the value of `key`.

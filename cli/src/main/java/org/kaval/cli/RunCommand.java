@@ -299,7 +299,8 @@ final class RunCommand implements Callable<Integer> {
         CommandSpec spec = commandSpec;
         return spec == null
                 ? List.of()
-                : SavedArguments.of(spec.commandLine().getParseResult(), OF_THE_SESSION);
+                : net.withAddresses(
+                        SavedArguments.of(spec.commandLine().getParseResult(), OF_THE_SESSION));
     }
 
     /// What follows `kaval`, without what only its background process is told.

@@ -4,12 +4,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.net.Passt;
 import org.kaval.machine.ConfigException;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
 
 class NetSpecTest {
     @Test
@@ -70,6 +74,51 @@ class NetSpecTest {
         assertTrue(
                 String.valueOf(refused.getMessage()).startsWith(place + ":"),
                 () -> refused.getMessage());
+    }
+
+    @Test
+    void whatIsSavedHasTheAddressThatWasDrawn() {
+        var net = new NetOptions();
+        new CommandLine(CommandSpec.create().addMixin("net", net.mixin()))
+                .parseArgs("--net", "user", "--net", "tap=t,mac=02:00:00:00:00:01");
+        long drawn = net.parse().specs().getFirst().mac();
+
+        List<String> saved =
+                net.withAddresses(
+                        List.of("--memory=1G", "--net=user", "--net=tap=t,mac=02:00:00:00:00:01"));
+
+        assertEquals("--memory=1G", saved.getFirst());
+        String first = saved.get(1).substring("--net=".length());
+        assertEquals(drawn, NetSpec.parse(first, 0).mac());
+        assertEquals("--net=tap=t,mac=02:00:00:00:00:01", saved.get(2));
+    }
+
+    @Test
+    void whatIsSavedHasTheNetworkThatPortsImply() {
+        var net = new NetOptions();
+        new CommandLine(CommandSpec.create().addMixin("net", net.mixin()))
+                .parseArgs("--publish", "8080:80");
+        long drawn = net.parse().specs().getFirst().mac();
+
+        List<String> saved = net.withAddresses(List.of("--publish=8080:80"));
+
+        assertEquals(2, saved.size());
+        assertEquals(drawn, NetSpec.parse(saved.get(1).substring("--net=".length()), 0).mac());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            textBlock =
+                    """
+                    user,mtu=1400     | user,mtu=1400
+                    socket=/a/b,,c    | socket=/a/b,,c
+                    socket=b,pcap=/d  | socket=%s/b,pcap=/d
+                    tap=b,pcap=d      | tap=b,pcap=%s/d
+                    """)
+    void pathsThatAreSavedAreAbsolute(String text, String saved) {
+        assertEquals(
+                saved.formatted(Path.of("").toAbsolutePath()), NetSpec.withAbsolutePaths(text));
     }
 
     @ParameterizedTest
