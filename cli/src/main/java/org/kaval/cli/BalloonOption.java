@@ -1,5 +1,6 @@
 package org.kaval.cli;
 
+import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.virtio.VirtioBalloon;
@@ -22,6 +23,9 @@ final class BalloonOption {
                                     + " much it is to give up, as 512M. Default: ${DEFAULT-VALUE}.")
                     .build();
 
+    private long target; // guarded by this
+    private @Nullable VirtioBalloon device; // of the machine that runs; guarded by this
+
     OptionSpec spec() {
         return balloon;
     }
@@ -32,15 +36,36 @@ final class BalloonOption {
         if (value == null || value.equals("off")) {
             return;
         }
-        long target = value.equals("on") ? 0 : size(value);
-        if (!VirtioBalloon.isTarget(target)) {
-            throw new ConfigException("balloon", "%d bytes are not whole pages".formatted(target));
+        long asked = value.equals("on") ? 0 : size(value);
+        if (!VirtioBalloon.isTarget(asked)) {
+            throw new ConfigException("balloon", "%d bytes are not whole pages".formatted(asked));
         }
-        builder.device(machine -> {
-            var device = new VirtioBalloon("virtio-balloon0");
-            device.setTarget(target);
-            transport.apply(device).attach(machine);
-        });
+        synchronized (this) {
+            target = asked;
+        }
+        builder.device(machine -> transport.apply(next()).attach(machine));
+    }
+
+    /// The balloon of the next machine, which is asked for as much as the last one.
+    private synchronized VirtioBalloon next() {
+        var next = new VirtioBalloon("virtio-balloon0");
+        next.setTarget(target);
+        device = next;
+        return next;
+    }
+
+    /// The balloon of the machine that runs; empty if it has none.
+    synchronized Optional<VirtioBalloon> device() {
+        return Optional.ofNullable(device);
+    }
+
+    /// Asks the guest to give up so much memory, and those after a restart.
+    ///
+    /// @param bytes whole pages
+    /// @throws IllegalStateException if there is no balloon
+    synchronized void setTarget(long bytes) {
+        device().orElseThrow(IllegalStateException::new).setTarget(bytes);
+        target = bytes;
     }
 
     private static long size(String text) {

@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.TreeMap;
 import org.kaval.cli.control.Controlled;
+import org.kaval.devices.virtio.VirtioBalloon;
 import org.kaval.devices.virtio.VirtioBlock;
 
 /// The machine of a session, as other processes get at it. Any thread.
@@ -12,7 +13,11 @@ import org.kaval.devices.virtio.VirtioBlock;
 /// @param grace how long a guest may take to shut down if nobody says otherwise
 /// @param description how the machine was made
 record ControlledSession(
-        Session session, Duration grace, GuestDisks guestDisks, Map<String, Object> description)
+        Session session,
+        Duration grace,
+        GuestDisks guestDisks,
+        BalloonOption memoryBalloon,
+        Map<String, Object> description)
         implements Controlled {
     @Override
     public <T> T ask(Question<T> question)
@@ -62,5 +67,24 @@ record ControlledSession(
         } catch (IllegalArgumentException e) {
             throw new ConflictException(String.valueOf(e.getMessage()));
         }
+    }
+
+    @Override
+    public BalloonState balloon() throws ConflictException {
+        VirtioBalloon device =
+                memoryBalloon
+                        .device()
+                        .orElseThrow(
+                                () -> new ConflictException("it was started without --balloon"));
+        return new BalloonState(device.target(), device.size());
+    }
+
+    @Override
+    public void setBalloon(long bytes) throws ConflictException {
+        balloon();
+        if (!VirtioBalloon.isTarget(bytes)) {
+            throw new ConflictException("%d bytes are not whole pages".formatted(bytes));
+        }
+        memoryBalloon.setTarget(bytes);
     }
 }

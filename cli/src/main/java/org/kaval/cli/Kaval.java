@@ -75,6 +75,7 @@ final class Kaval implements Runnable {
         commands.put("kill", KillCommand::new);
         commands.put("pause", VmCommands::pause);
         commands.put("resume", VmCommands::resume);
+        commands.put("balloon", BalloonCommand::new);
         commands.put("stats", StatsCommand::new);
         commands.put("wait", WaitCommand::new);
         commands.put("rm", RmCommand::new);

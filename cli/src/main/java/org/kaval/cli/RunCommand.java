@@ -359,7 +359,7 @@ final class RunCommand implements Callable<Integer> {
                 session.onStart(() ->
                         named.running(
                                 new ControlledSession(
-                                        session, rules.grace(), disks, facts(named))));
+                                        session, rules.grace(), disks, balloon, facts(named))));
             }
             outcome = session.run();
         }

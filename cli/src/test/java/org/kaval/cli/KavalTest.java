@@ -37,6 +37,7 @@ class KavalTest {
                         "kill",
                         "pause",
                         "resume",
+                        "balloon",
                         "stats",
                         "wait",
                         "rm",

@@ -28,6 +28,7 @@ final class ControlApi extends Handler.Abstract {
     private static final int MAX_BODY = 64 << 10;
     private static final double MAX_SECONDS = 1e9;
     private static final String JSON_TYPE = "application/json";
+    private static final int PAGE = 4096;
     private static final String DISKS = "/v1/vm/disks/";
 
     private final Controlled vm;
@@ -46,6 +47,8 @@ final class ControlApi extends Handler.Abstract {
         add("POST", "/v1/vm/shut-down", this::shutDown);
         add("POST", "/v1/vm/kill", this::kill);
         add("PUT", DISKS + "{id}", this::growDisk);
+        add("GET", "/v1/vm/balloon", (_, _) -> balloon());
+        add("PUT", "/v1/vm/balloon", this::setBalloon);
     }
 
     /// Methods by path, as in `openapi.yaml`.
@@ -261,6 +264,24 @@ final class ControlApi extends Handler.Abstract {
             throw new BadRequest("size: a number of bytes, a multiple of 512");
         }
         vm.growDisk(disk, size.longValue());
+        return Reply.done();
+    }
+
+    private Reply balloon() throws IOException, ConflictException {
+        Controlled.BalloonState balloon = vm.balloon();
+        return Reply.of(Map.of("target", balloon.target(), "size", balloon.size()));
+    }
+
+    private Reply setBalloon(String argument, Map<String, Object> body)
+            throws ConflictException, BadRequest {
+        allow(body, "target");
+        if (!(body.get("target") instanceof Number target)
+                || target.doubleValue() != target.longValue()
+                || target.longValue() < 0
+                || target.longValue() % PAGE != 0) {
+            throw new BadRequest("target: a number of bytes, a multiple of " + PAGE);
+        }
+        vm.setBalloon(target.longValue());
         return Reply.done();
     }
 }

@@ -34,6 +34,16 @@ public interface Controlled {
     /// @throws ConflictException if there is no such disk, or it cannot be done
     void growDisk(String disk, long bytes) throws IOException, ConflictException;
 
+    /// Its memory balloon.
+    ///
+    /// @throws ConflictException if it has none
+    BalloonState balloon() throws ConflictException;
+
+    /// Asks the guest to give up so much memory, instead of what it was asked for before.
+    ///
+    /// @throws ConflictException if it cannot be asked for that
+    void setBalloon(long bytes) throws ConflictException;
+
     /// What is done with a machine.
     @FunctionalInterface
     interface Question<T> {
@@ -44,6 +54,12 @@ public interface Controlled {
     ///
     /// @param size in bytes
     record DiskStatistics(long size, long reads, long readBytes, long writes, long writtenBytes) {}
+
+    /// A memory balloon.
+    ///
+    /// @param target how many bytes the guest was asked for
+    /// @param size how many it has given up
+    record BalloonState(long target, long size) {}
 
     /// It cannot be done with the machine as it is; one line says why.
     final class ConflictException extends Exception {

@@ -76,6 +76,16 @@ class ControlApiTest {
                 throw new ConflictException("there is no disk '%s'".formatted(disk));
             }
         }
+
+        @Override
+        public BalloonState balloon() {
+            return new BalloonState(8192, 4096);
+        }
+
+        @Override
+        public void setBalloon(long bytes) {
+            calls.add("balloon " + bytes);
+        }
     }
 
     private record Answer(int status, String body) {}
@@ -153,8 +163,22 @@ class ControlApiTest {
         assertEquals(200, ask("POST", "/v1/vm/shut-down", "{\"graceSeconds\": 1.5}").status);
         assertEquals(200, ask("POST", "/v1/vm/kill", "{}").status);
         assertEquals(200, ask("PUT", "/v1/vm/disks/disk0", "{\"size\": 1024}").status);
+        assertEquals(200, ask("PUT", "/v1/vm/balloon", "{\"target\": 8192}").status);
         assertEquals(
-                List.of("shut down in 30000", "shut down in 1500", "kill", "disk0 1024"), calls);
+                List.of(
+                        "shut down in 30000",
+                        "shut down in 1500",
+                        "kill",
+                        "disk0 1024",
+                        "balloon 8192"),
+                calls);
+    }
+
+    @Test
+    void balloonIsTold() throws Exception {
+        assertEquals(
+                Map.of("target", 8192, "size", 4096),
+                JSON.std.mapFrom(ask("GET", "/v1/vm/balloon", "").body));
     }
 
     @ParameterizedTest
@@ -175,6 +199,9 @@ class ControlApiTest {
                 "PUT | /v1/vm/disks/disk0 | #{\"size\": 1000}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{\"size\": 0.5}# | 400",
                 "PUT | /v1/vm/disks/none | #{\"size\": 512}# | 409",
+                "PUT | /v1/vm/balloon | #{}# | 400",
+                "PUT | /v1/vm/balloon | #{\"target\": 100}# | 400",
+                "PUT | /v1/vm/balloon | #{\"target\": -4096}# | 400",
                 "POST | /v1/vm/pause | ## | 409",
                 "POST | /v1/vm/resume | ## | 409",
                 "GET | /v1/vm/statistics | ## | 409",
