@@ -96,7 +96,8 @@ public final class ImageOperations {
         progress.at(size, size);
     }
 
-    private static void writeWhatIsNotZero(BlockImage to, long offset, Buffer buffer, long length)
+    /// Writes what is not zero to an image that has nothing there.
+    static void writeWhatIsNotZero(BlockImage to, long offset, Buffer buffer, long length)
             throws IOException {
         long at = 0;
         while (at < length) {
