@@ -16,6 +16,8 @@ public final class Mmap {
     public static final long PAGE_SIZE = 4096;
 
     // asm-generic/mman-common.h
+    private static final int MAP_FIXED = 0x10;
+    private static final int MADV_POPULATE_READ = 22; // since Linux 5.14
     private static final int MADV_DONTNEED = 4;
     private static final int MADV_REMOVE = 9;
 
@@ -50,6 +52,32 @@ public final class Mmap {
         return map(arena, file.name(), file, offset, size, flags);
     }
 
+    /// Puts what `file` holds from `fileOffset` on into a part of private memory, in the place of
+    /// what is there, as {@link #privateFile} has it. It goes with the rest of the memory.
+    ///
+    /// @param offset a multiple of {@link #PAGE_SIZE}, as are `fileOffset` and `length`
+    public static void replacePrivate(
+            MemorySegment memory, long offset, Fd file, long fileOffset, long length)
+            throws ErrnoException {
+        Objects.checkFromIndexSize(offset, length, memory.byteSize());
+        int flags = LinuxAbi.MAP_PRIVATE() | LinuxAbi.MAP_NORESERVE() | MAP_FIXED;
+        try {
+            Syscall.check(
+                    "mmap",
+                    file.name(),
+                    Syscall.call(
+                            Syscall.MMAP,
+                            memory.address() + offset,
+                            length,
+                            LinuxAbi.PROT_READ() | LinuxAbi.PROT_WRITE(),
+                            flags,
+                            Fd.numberOrMinusOne(file),
+                            fileOffset));
+        } finally {
+            Reference.reachabilityFence(memory);
+        }
+    }
+
     /// Memory that is shared with whoever else has `file`, here the kernel.
     public static MemorySegment shared(Arena arena, Fd file, long offset, long size)
             throws ErrnoException {
@@ -82,6 +110,16 @@ public final class Mmap {
     public static void discardShared(MemorySegment memory, long offset, long length)
             throws ErrnoException {
         Syscall.check("MADV_REMOVE", "memory", advise(memory, offset, length, MADV_REMOVE));
+    }
+
+    /// Reads pages of a file that are mapped, so that touching them later waits for nothing
+    /// (madvise(2)); returns when they are there. Does nothing before Linux 5.14.
+    public static void populate(MemorySegment memory, long offset, long length)
+            throws ErrnoException {
+        long result = advise(memory, offset, length, MADV_POPULATE_READ);
+        if (result != -Errno.EINVAL) {
+            Syscall.check("MADV_POPULATE_READ", "memory", result);
+        }
     }
 
     private static long advise(MemorySegment memory, int advice) {

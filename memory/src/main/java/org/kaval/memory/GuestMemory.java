@@ -12,15 +12,14 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.kaval.kvm.KvmVm;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
-import org.kaval.linux.Fd;
 import org.kaval.linux.HostUnsupportedException;
 import org.kaval.linux.IoVector;
 import org.kaval.linux.Mmap;
@@ -41,6 +40,8 @@ public final class GuestMemory implements AutoCloseable {
 
     private static final VarHandle ALIGNED_LE16 = JAVA_SHORT.withOrder(LITTLE_ENDIAN).varHandle();
 
+    private static final long POPULATE_STEP = 4L << 20;
+
     private final Arena arena = Arena.ofShared();
     private final GuestRegion[] regions;
     private final Backing backing;
@@ -55,7 +56,8 @@ public final class GuestMemory implements AutoCloseable {
                         case Backing.Anonymous(boolean huge) -> anonymous(arena, sorted, huge);
                         case Backing.Memfd _ -> memfd(arena, sorted, false);
                         case Backing.HugePages _ -> hugePages(arena, sorted);
-                        case Backing.PrivateFile file -> privateFile(arena, sorted, file);
+                        case Backing.PrivateFile file -> FileRegions.map(arena, sorted, file);
+                        case Backing.LayeredFile layered -> FileRegions.map(arena, sorted, layered);
                     };
             regions = made.toArray(GuestRegion[]::new);
             done = true;
@@ -140,7 +142,7 @@ public final class GuestMemory implements AutoCloseable {
     public void discard(long address, long length) throws ErrnoException {
         GuestRegion region = region(address, length);
         switch (backing) {
-            case Backing.Anonymous _, Backing.PrivateFile _ ->
+            case Backing.Anonymous _, Backing.PrivateFile _, Backing.LayeredFile _ ->
                     Mmap.discardPrivate(region.bytes(), region.offset(address), length);
             case Backing.Memfd _ ->
                     Mmap.discardShared(region.bytes(), region.offset(address), length);
@@ -285,6 +287,19 @@ public final class GuestMemory implements AutoCloseable {
         }
     }
 
+    /// Reads all that comes from a file, so that the guest need not wait for it when it touches it.
+    /// Takes as long as that; the guest may run meanwhile.
+    ///
+    /// @param goOn is asked every few milliseconds whether it is still wanted
+    public void populate(BooleanSupplier goOn) throws ErrnoException {
+        for (GuestRegion region : regions) {
+            long size = region.bytes().byteSize();
+            for (long at = 0; at < size && goOn.getAsBoolean(); at += POPULATE_STEP) {
+                Mmap.populate(region.bytes(), at, Math.min(POPULATE_STEP, size - at));
+            }
+        }
+    }
+
     /// Gives the memory back to the host. Later accesses throw {@link IllegalStateException}.
     @Override
     public void close() {
@@ -377,40 +392,8 @@ public final class GuestMemory implements AutoCloseable {
         }
     }
 
-    private static List<GuestRegion> privateFile(
-            Arena arena, List<GuestRange> ranges, Backing.PrivateFile backing) throws IOException {
-        long needed = 0;
-        for (GuestRange range : ranges) {
-            needed = Math.addExact(needed, range.size());
-        }
-        long length = Files.size(backing.file());
-        if (backing.offset() % Mmap.PAGE_SIZE != 0) {
-            throw new IOException(
-                    "%s: offset 0x%x is not a multiple of the page size"
-                            .formatted(backing.file(), backing.offset()));
-        }
-        if (!Files.isRegularFile(backing.file())) {
-            throw new IOException(backing.file() + ": not a regular file");
-        }
-        // a page behind the end of the file would be a SIGBUS for whoever touches it
-        if (backing.offset() < 0 || backing.offset() > length - needed) {
-            throw new IOException(
-                    "%s: 0x%x bytes are needed from offset 0x%x on, and it has 0x%x in all"
-                            .formatted(backing.file(), needed, backing.offset(), length));
-        }
-        var regions = new ArrayList<GuestRegion>(ranges.size());
-        long offset = backing.offset();
-        try (Fd file = Fd.open(backing.file(), Fd.Access.READ)) {
-            for (GuestRange range : ranges) {
-                regions.add(region(range, Mmap.privateFile(arena, file, offset, range.size())));
-                offset += range.size();
-            }
-        }
-        return regions;
-    }
-
     /// A crash of this process must not write the guest's memory, which may hold secrets, to disk.
-    private static GuestRegion region(GuestRange range, MemorySegment bytes) throws ErrnoException {
+    static GuestRegion region(GuestRange range, MemorySegment bytes) throws ErrnoException {
         Mmap.adviseDontDump(bytes);
         return new GuestRegion(range, bytes);
     }
