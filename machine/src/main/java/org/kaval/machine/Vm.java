@@ -1,6 +1,8 @@
 package org.kaval.machine;
 
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -12,8 +14,7 @@ import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.kaval.kvm.Kvm;
 import org.kaval.machine.diagnosis.Diagnosis;
-import org.kaval.machine.snapshot.CpuFeatures;
-import org.kaval.machine.snapshot.SnapshotWriter;
+import org.kaval.machine.snapshot.SnapshotOptions;
 import org.kaval.memory.GuestMemory;
 import org.kaval.vcpu.Topology;
 import org.kaval.vcpu.Vcpu;
@@ -31,6 +32,12 @@ import org.kaval.vcpu.Vcpu;
 /// (`serial0-out`), and an event loop (`event-loop`) for its timers and its serial input. They are
 /// daemon threads and end with {@link #close}.
 public final class Vm implements AutoCloseable {
+    /// In memory, where a host has that.
+    private static final Path TEMPORARY =
+            Files.isWritable(Path.of("/dev/shm"))
+                    ? Path.of("/dev/shm")
+                    : Path.of(System.getProperty("java.io.tmpdir"));
+
     private enum State {
         CREATED,
         RUNNING,
@@ -132,49 +139,102 @@ public final class Vm implements AutoCloseable {
         machine.vcpus().forEach(Vcpu::resume);
     }
 
-    /// Writes the whole machine into a folder: memory, vCPUs and devices, but not what disks hold.
-    /// A snapshot that is there is replaced once the new one is whole, and stays if this fails. The
-    /// guest stands still meanwhile, and goes on afterwards if it ran.
+    /// Writes the machine into a folder: memory, vCPUs, devices, and of its disks what `options`
+    /// say. A snapshot that is there is replaced once the new one is whole, and stays if this
+    /// fails. The guest stands still for a part of that time, and goes on then if it ran.
     ///
     /// Devices finish the requests that they have, for which they have half a minute. A disk that
-    /// is written afterwards no longer is what the guest in the snapshot takes it for: so the
-    /// machine is restored with what the disk was, a copy or an image below an overlay.
+    /// is not in the snapshot, and is written afterwards, no longer is what the guest in the
+    /// snapshot takes it for: so the machine is restored with what the disk was, a copy or an image
+    /// below an overlay.
+    ///
+    /// The machine and its disks are not closed before this returns.
     ///
     /// @param directory is made, for its owner alone, if it is not there
-    /// @param attributes for the caller: {@link org.kaval.machine.snapshot.Snapshot#attributes}
+    /// @return for how long the guest stood still
     /// @throws IOException if it cannot be written, or a device does not finish
     /// @throws IllegalStateException if the guest has ended, or the machine is closed
-    public synchronized void snapshot(Path directory, Map<String, String> attributes)
+    public Duration snapshot(Path directory, SnapshotOptions options)
             throws IOException, InterruptedException {
+        requireAlive();
+        try (var task = new SnapshotTask(machine, directory, options)) {
+            long still = capture(task);
+            task.finish(origin.topology, observer.boot());
+            return Duration.ofNanos(still);
+        }
+    }
+
+    private synchronized void requireAlive() {
         requireOpen("make a snapshot");
         if (machine.outcome().isDone()) {
             throw new IllegalStateException("cannot make a snapshot: the guest has ended");
         }
-        boolean wasHeld = held;
-        try (SnapshotWriter writer = SnapshotWriter.begin(directory);
-                Kvm kvm = Kvm.open(origin.kvmDevice)) {
-            pauseVcpus();
-            SavedMachine.hold(machine);
+    }
+
+    private synchronized long capture(SnapshotTask task) throws IOException, InterruptedException {
+        requireAlive();
+        try (Kvm kvm = Kvm.open(origin.kvmDevice)) {
+            if (state == State.RUNNING) {
+                task.copyWhileRunning();
+            }
+            long begin = System.nanoTime();
             try {
-                Map<String, Object> saved = SavedMachine.save(machine, kvm);
-                var cpu = CpuFeatures.of(SavedMachine.vcpuState(saved, 0).cpuid());
-                writer.commit(
-                        origin.topology, cpu, machine.memory(), observer.boot(), attributes, saved);
+                copyStill(task, kvm);
             } finally {
-                if (!wasHeld) {
-                    SavedMachine.release(machine);
+                if (state == State.RUNNING) {
+                    run("snapshot");
                 }
             }
+            return System.nanoTime() - begin;
         } finally {
-            if (state == State.RUNNING) {
-                run("snapshot");
+            task.endTracking();
+        }
+    }
+
+    private void copyStill(SnapshotTask task, Kvm kvm) throws IOException, InterruptedException {
+        boolean wasHeld = held;
+        pauseVcpus();
+        requireAlive();
+        SavedMachine.hold(machine);
+        try {
+            task.copyStill(kvm);
+        } finally {
+            if (!wasHeld) {
+                SavedMachine.release(machine);
             }
         }
     }
 
-    /// {@link #snapshot(Path, Map)} without attributes.
+    /// {@link #snapshot(Path, SnapshotOptions)} with these attributes.
+    public void snapshot(Path directory, Map<String, String> attributes)
+            throws IOException, InterruptedException {
+        snapshot(directory, SnapshotOptions.DEFAULT.withAttributes(attributes));
+    }
+
+    /// {@link #snapshot(Path, SnapshotOptions)} as it is by default.
     public void snapshot(Path directory) throws IOException, InterruptedException {
-        snapshot(directory, Map.of());
+        snapshot(directory, SnapshotOptions.DEFAULT);
+    }
+
+    /// Makes another machine that goes on where this one is, when it is {@link #start started};
+    /// this one goes on if it runs. What neither writes of their memory is there twice
+    /// nevertheless: of many copies, make one snapshot and restore it as often, and these share it.
+    ///
+    /// @param builder as {@link VmBuilder#restore} wants it, with devices of its own
+    /// @throws IOException as {@link #snapshot} and {@link VmBuilder#restore} do
+    public Vm cloneWith(VmBuilder builder) throws IOException, InterruptedException {
+        Path folder = Files.createTempDirectory(TEMPORARY, "kaval-clone");
+        try {
+            snapshot(folder, SnapshotOptions.DEFAULT.withDurable(false));
+            return builder.restore(folder); // its memory stays for as long as it is mapped
+        } finally {
+            try (DirectoryStream<Path> files = Files.newDirectoryStream(folder)) {
+                for (Path file : files) {
+                    Files.delete(file);
+                }
+            }
+            Files.delete(folder);
+        }
     }
 
     /// Whether it has been paused.

@@ -66,6 +66,7 @@ public final class VmBuilder {
     private @Nullable InputFilter inputFilter;
     private @Nullable Function<VirtioDevice, DeviceFactory> consoleTransport;
     private boolean endsOnPanic = true;
+    private boolean prefaults;
     private Path kvmDevice = Kvm.DEVICE;
     private @Nullable Path symbols;
     private Set<TraceKind> traceKinds = Set.of();
@@ -165,6 +166,13 @@ public final class VmBuilder {
         return this;
     }
 
+    /// Whether a restored guest's memory is read from its file in the background, and not only
+    /// where the guest touches it; it is not unless said otherwise.
+    public VmBuilder prefault(boolean wanted) {
+        prefaults = wanted;
+        return this;
+    }
+
     /// Adds a device of the caller's own.
     public VmBuilder device(DeviceFactory factory) {
         devices.add(factory);
@@ -260,6 +268,9 @@ public final class VmBuilder {
                         }
                         checkFeatures(kvm, machine, cpuid, snapshot);
                         SavedMachine.restore(machine, snapshot.state());
+                        if (prefaults) {
+                            Prefault.start(machine);
+                        }
                     });
         } catch (StateException e) {
             throw new SnapshotException(snapshot.stateFile(), String.valueOf(e.getMessage()));

@@ -36,6 +36,7 @@ import org.kaval.devices.Device;
 import org.kaval.devices.Persistent;
 import org.kaval.devices.StateFields;
 import org.kaval.devices.platform.VmGeneration;
+import org.kaval.kvm.CpuidEntry;
 import org.kaval.kvm.KvmMsr;
 import org.kaval.kvm.KvmVcpu;
 import org.kaval.kvm.KvmVcpuState;
@@ -77,6 +78,8 @@ class VmSnapshotTest {
     private static final int XMM_SIZE = 16 * 16;
     private static final int XSTATE_BV = 512;
     private static final long X87_AND_SSE = 0b11;
+    private static final int XSAVE_LEAF = 0xd;
+    private static final Set<Integer> VECTORS = Set.of(2, 5, 6, 7);
 
     // Intel SDM vol. 3A, table 12-1
     private static final int APIC_SPURIOUS = 0xf0;
@@ -235,7 +238,9 @@ class VmSnapshotTest {
         random.nextBytes(xmm);
         System.arraycopy(xmm, 0, xsave, XMM0, xmm.length);
         ByteBuffer header = littleEndian(xsave);
-        header.putLong(XSTATE_BV, header.getLong(XSTATE_BV) | X87_AND_SSE);
+        header.putLong(
+                XSTATE_BV,
+                header.getLong(XSTATE_BV) | X87_AND_SSE | fillVectors(vcpu, xsave, random));
         vcpu.setXsave(0, xsave);
         byte[] debug = vcpu.getState(KvmVcpuState.DEBUGREGS);
         littleEndian(debug).putLong(0, random.nextLong() >>> 17);
@@ -249,6 +254,24 @@ class VmSnapshotTest {
                 .putInt(APIC_TIMER_NOW, random.nextInt(1 << 30, Integer.MAX_VALUE));
         vcpu.setState(KvmVcpuState.LAPIC, apic);
         return true;
+    }
+
+    /// The upper halves of YMM and ZMM registers, ZMM16 to 31, and masks, as far as there are any.
+    ///
+    /// @return these components (Intel SDM vol. 1 §13.1)
+    private static long fillVectors(KvmVcpu vcpu, byte[] xsave, RandomGenerator random)
+            throws IOException {
+        long filled = 0;
+        for (CpuidEntry component : vcpu.getCpuid()) {
+            int number = component.index();
+            if (component.function() == XSAVE_LEAF && VECTORS.contains(number)) {
+                byte[] bytes = new byte[component.eax()];
+                random.nextBytes(bytes);
+                System.arraycopy(bytes, 0, xsave, component.ebx(), bytes.length);
+                filled |= bytes.length == 0 ? 0 : 1L << number;
+            }
+        }
+        return filled;
     }
 
     private static void fillMemory(Vm vm, RandomGenerator random) {

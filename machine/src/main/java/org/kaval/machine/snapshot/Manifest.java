@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -27,6 +28,8 @@ import org.kaval.vcpu.Topology;
 /// @param attributes what the program that made the snapshot wants to find again
 /// @param state where vCPUs and devices are
 /// @param memoryPart where memory is
+/// @param base what lies below the memory; null if that is whole
+/// @param disks copies of the guest's disks, by their names
 record Manifest(
         String created,
         Topology topology,
@@ -37,9 +40,14 @@ record Manifest(
         boolean compressed,
         Map<String, String> attributes,
         Part state,
-        Part memoryPart) {
-    /// The format that this version writes, and the newest that it reads.
-    static final int FORMAT = 1;
+        Part memoryPart,
+        @Nullable Base base,
+        Map<String, Part> disks) {
+    /// The newest format that this version reads. It writes the oldest that says it all.
+    static final int FORMAT = 2;
+
+    /// Has neither disks nor a base.
+    private static final int FIRST_FORMAT = 1;
 
     static final String NAME = "manifest.json";
 
@@ -54,7 +62,15 @@ record Manifest(
     Manifest {
         memory = List.copyOf(memory);
         attributes = Map.copyOf(attributes);
+        disks = Collections.unmodifiableMap(new LinkedHashMap<>(disks));
     }
+
+    /// An earlier snapshot whose memory shows where this one's has nothing.
+    ///
+    /// @param directory of that snapshot, from this one's
+    /// @param memory as its manifest has it: another snapshot in that folder has another
+    /// @param index which pages this snapshot has
+    record Base(String directory, Part memory, Part index) {}
 
     /// A file of the snapshot.
     ///
@@ -63,7 +79,7 @@ record Manifest(
     /// @param sum CRC32C
     record Part(String file, long size, int sum) {
         Part {
-            if (!file.matches("[a-z]+-[0-9a-f]{16}(\\.json)?") || size < 0) {
+            if (!file.matches("[a-z]+[0-9]*-[0-9a-f]{16}(\\.json|\\.qcow2)?") || size < 0) {
                 throw new IllegalArgumentException("no part: '%s'".formatted(file));
             }
         }
@@ -92,7 +108,7 @@ record Manifest(
 
     byte[] toBytes() throws IOException {
         var tree = new LinkedHashMap<String, Object>();
-        tree.put("format", FORMAT);
+        tree.put("format", base == null && disks.isEmpty() ? FIRST_FORMAT : FORMAT);
         tree.put("created", created);
         tree.put(
                 "topology",
@@ -117,6 +133,19 @@ record Manifest(
         tree.put("boot", boot);
         tree.put("attributes", new LinkedHashMap<>(attributes));
         tree.put("parts", orderedMap("state", state.toTree(), "memory", memoryPart.toTree()));
+        if (base != null) {
+            tree.put(
+                    "base",
+                    orderedMap(
+                            "directory", base.directory,
+                            "memory", base.memory.toTree(),
+                            "index", base.index.toTree()));
+        }
+        if (!disks.isEmpty()) {
+            var copies = new LinkedHashMap<String, Object>();
+            disks.forEach((name, part) -> copies.put(name, part.toTree()));
+            tree.put("disks", copies);
+        }
         return seal(Json.write(tree));
     }
 
@@ -154,11 +183,11 @@ record Manifest(
         try {
             var tree = new Fields(Json.read(bytes, 0, bytes.length));
             long format = tree.number("format");
-            if (format != FORMAT) {
+            if (format < FIRST_FORMAT || format > FORMAT) {
                 throw new SnapshotException(
                         file,
-                        "format %d, and this version of Kaval reads format %d"
-                                .formatted(format, FORMAT));
+                        "format %d, and this version of Kaval reads formats %d to %d"
+                                .formatted(format, FIRST_FORMAT, FORMAT));
             }
             return fromTree(tree);
         } catch (SnapshotException e) {
@@ -188,7 +217,31 @@ record Manifest(
                 Boolean.TRUE.equals(boot.tree.get("compressed")),
                 attributes,
                 Part.fromTree(parts.object("state")),
-                Part.fromTree(parts.object("memory")));
+                Part.fromTree(parts.object("memory")),
+                base(tree),
+                disks(tree));
+    }
+
+    private static @Nullable Base base(Fields tree) {
+        if (!tree.tree.containsKey("base")) {
+            return null;
+        }
+        Fields base = tree.object("base");
+        return new Base(
+                base.text("directory"),
+                Part.fromTree(base.object("memory")),
+                Part.fromTree(base.object("index")));
+    }
+
+    private static Map<String, Part> disks(Fields tree) {
+        var disks = new LinkedHashMap<String, Part>();
+        if (tree.tree.containsKey("disks")) {
+            Fields copies = tree.object("disks");
+            copies.tree
+                    .keySet()
+                    .forEach(name -> disks.put(name, Part.fromTree(copies.object(name))));
+        }
+        return disks;
     }
 
     private static List<GuestRange> memory(Fields tree) {

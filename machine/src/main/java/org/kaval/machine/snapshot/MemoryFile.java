@@ -43,7 +43,7 @@ final class MemoryFile {
         this.file = file;
     }
 
-    /// Writes `regions`, whole pages each, to an empty file, and to the disk.
+    /// Writes `regions`, whole pages each, to an empty file; it is not on the disk then.
     static Written write(Fd file, List<MemorySegment> regions) throws IOException {
         var memory = new MemoryFile(file);
         long size = 0;
@@ -54,7 +54,6 @@ final class MemoryFile {
         for (MemorySegment region : regions) {
             memory.addRegion(region);
         }
-        file.fdatasync();
         return new Written(size, (int) memory.sum.getValue());
     }
 
@@ -123,7 +122,7 @@ final class MemoryFile {
         }
     }
 
-    private static void writeAll(Fd file, MemorySegment piece, long to) throws IOException {
+    static void writeAll(Fd file, MemorySegment piece, long to) throws IOException {
         long at = 0;
         while (at < piece.byteSize()) {
             at += file.pwrite(piece.asSlice(at), to + at);

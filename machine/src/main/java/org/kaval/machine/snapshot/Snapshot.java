@@ -5,7 +5,9 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.kaval.linux.Fd;
@@ -21,14 +23,24 @@ public final class Snapshot {
     /// Far more than the state of any machine; it is read as a whole.
     private static final int MOST_STATE = 256 << 20;
 
+    private static final int MOST_LAYERS = 64;
+
     private final Path directory;
     private final Manifest manifest;
     private final Map<String, Object> state;
+    private final List<MemoryPart> layers; // those below before those above; this one's is the last
 
-    private Snapshot(Path directory, Manifest manifest, Map<String, Object> state) {
+    /// The memory of a snapshot.
+    ///
+    /// @param runs what it has of it; all, if it is the lowest
+    private record MemoryPart(Path file, Manifest.Part part, List<Backing.Run> runs) {}
+
+    private Snapshot(
+            Path directory, Manifest manifest, Map<String, Object> state, List<MemoryPart> layers) {
         this.directory = directory;
         this.manifest = manifest;
         this.state = state;
+        this.layers = layers;
     }
 
     /// Reads the snapshot in a folder.
@@ -42,14 +54,61 @@ public final class Snapshot {
             try {
                 Manifest manifest = Manifest.parse(file, bytes);
                 Map<String, Object> state = readState(directory, manifest.state());
-                checkSize(directory, manifest.memoryPart(), manifest.memorySize());
-                return new Snapshot(directory, manifest, state);
+                for (Manifest.Part disk : manifest.disks().values()) {
+                    checkSize(directory, disk, disk.size());
+                }
+                List<MemoryPart> layers = readLayers(directory, manifest);
+                return new Snapshot(directory, manifest, state, layers);
             } catch (NoSuchFileException e) {
                 // another snapshot may have taken the place of the one whose manifest this was
                 if (Arrays.equals(bytes, readManifest(file))) {
                     throw new SnapshotException(Path.of(e.getFile()), "missing");
                 }
             }
+        }
+    }
+
+    /// The memory, and what lies below it in other snapshots.
+    private static List<MemoryPart> readLayers(Path directory, Manifest manifest)
+            throws IOException {
+        var layers = new ArrayList<MemoryPart>();
+        Path folder = directory;
+        Manifest current = manifest;
+        while (true) {
+            Path file = folder.resolve(Manifest.NAME);
+            checkSize(folder, current.memoryPart(), manifest.memorySize());
+            Manifest.Base base = current.base();
+            layers.addFirst(
+                    new MemoryPart(
+                            folder.resolve(current.memoryPart().file()),
+                            current.memoryPart(),
+                            base == null ? List.of() : readIndex(folder, base.index())));
+            if (base == null) {
+                return List.copyOf(layers);
+            }
+            if (layers.size() == MOST_LAYERS) {
+                throw new SnapshotException(
+                        file, "more than %d snapshots over each other".formatted(MOST_LAYERS));
+            }
+            folder = folder.resolve(base.directory()).normalize();
+            Path below = folder.resolve(Manifest.NAME);
+            current = Manifest.parse(below, readManifest(below));
+            if (!current.memoryPart().equals(base.memory())
+                    || !current.memory().equals(manifest.memory())) {
+                throw new SnapshotException(
+                        file, "the snapshot that it lies over is no longer in " + folder);
+            }
+        }
+    }
+
+    private static List<Backing.Run> readIndex(Path directory, Manifest.Part part)
+            throws IOException {
+        Path file = directory.resolve(part.file());
+        byte[] bytes = readPart(directory, part, "an index");
+        try {
+            return MemoryIndex.decode(bytes);
+        } catch (IllegalArgumentException e) {
+            throw new SnapshotException(file, String.valueOf(e.getMessage()));
         }
     }
 
@@ -65,20 +124,27 @@ public final class Snapshot {
 
     private static Map<String, Object> readState(Path directory, Manifest.Part part)
             throws IOException {
+        byte[] bytes = readPart(directory, part, "a state");
+        try {
+            return Json.read(bytes, 0, bytes.length);
+        } catch (IOException e) {
+            throw new SnapshotException(
+                    directory.resolve(part.file()), String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static byte[] readPart(Path directory, Manifest.Part part, String what)
+            throws IOException {
         Path file = directory.resolve(part.file());
         checkSize(directory, part, part.size());
         if (part.size() > MOST_STATE) {
-            throw new SnapshotException(file, "too large for a state");
+            throw new SnapshotException(file, "too large for " + what);
         }
         byte[] bytes = Files.readAllBytes(file);
         if (Manifest.crc32c(bytes, 0, bytes.length) != part.sum()) {
             throw new SnapshotException(file, "altered: its check sum is not the manifest's");
         }
-        try {
-            return Json.read(bytes, 0, bytes.length);
-        } catch (IOException e) {
-            throw new SnapshotException(file, String.valueOf(e.getMessage()));
-        }
+        return bytes;
     }
 
     private static void checkSize(Path directory, Manifest.Part part, long size)
@@ -102,13 +168,37 @@ public final class Snapshot {
     ///
     /// @throws SnapshotException if it is another
     public void checkMemory() throws IOException {
-        Path file = memoryFile();
-        try (Fd fd = Fd.open(file, Fd.Access.READ)) {
-            List<Long> sizes = manifest.memory().stream().map(GuestRange::size).toList();
-            if (MemoryFile.sum(fd, sizes) != manifest.memoryPart().sum()) {
-                throw new SnapshotException(file, "altered: its check sum is not the manifest's");
+        List<Long> sizes = manifest.memory().stream().map(GuestRange::size).toList();
+        for (MemoryPart layer : layers) {
+            try (Fd fd = Fd.open(layer.file, Fd.Access.READ)) {
+                checkSum(layer.file, MemoryFile.sum(fd, sizes), layer.part);
             }
         }
+    }
+
+    /// Reads all of the copies of disks, and compares their check sums.
+    ///
+    /// @throws SnapshotException if one is another
+    public void checkDisks() throws IOException {
+        for (Map.Entry<String, Path> disk : disks().entrySet()) {
+            Manifest.Part there = DiskPart.of(disk.getValue());
+            Manifest.Part part = manifest.disks().getOrDefault(disk.getKey(), there);
+            checkSum(disk.getValue(), there.sum(), part);
+        }
+    }
+
+    private static void checkSum(Path file, int sum, Manifest.Part part) throws SnapshotException {
+        if (sum != part.sum()) {
+            throw new SnapshotException(file, "altered: its check sum is not the manifest's");
+        }
+    }
+
+    /// The copies of the guest's disks, by the names that they were given; qcow2 images, which may
+    /// lie over others.
+    public Map<String, Path> disks() {
+        var files = new LinkedHashMap<String, Path>();
+        manifest.disks().forEach((name, part) -> files.put(name, directory.resolve(part.file())));
+        return files;
     }
 
     /// Where it is.
@@ -149,14 +239,24 @@ public final class Snapshot {
         return manifest.attributes();
     }
 
-    /// Memory that is read from the file where it is touched, and kept apart from it where it is
+    /// Memory that is read from its files where it is touched, and kept apart from them where it is
     /// written.
     public Backing backing() {
-        return new Backing.PrivateFile(memoryFile(), 0);
+        var bottom = new Backing.PrivateFile(layers.getFirst().file, 0);
+        if (layers.size() == 1) {
+            return bottom;
+        }
+        return new Backing.LayeredFile(
+                bottom,
+                layers.stream()
+                        .skip(1)
+                        .map(layer -> new Backing.Layer(layer.file, layer.runs))
+                        .toList());
     }
 
-    private Path memoryFile() {
-        return directory.resolve(manifest.memoryPart().file());
+    /// What the manifest says of the memory, by which another snapshot knows it.
+    Manifest.Part memoryPart() {
+        return manifest.memoryPart();
     }
 
     /// What vCPUs and devices know: a tree of {@link org.kaval.devices.StateFields}.

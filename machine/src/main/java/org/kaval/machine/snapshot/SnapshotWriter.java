@@ -16,9 +16,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ThreadLocalRandom;
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
@@ -34,18 +36,29 @@ import org.kaval.vcpu.Topology;
 /// One thread.
 public final class SnapshotWriter implements AutoCloseable {
     private static final String LOCK = "lock";
-    private static final String PARTS = "{memory,state,manifest}-*";
+    private static final String PARTS = "{memory,state,manifest,index,disk*}-*";
+    private static final String MEMORY = "memory-";
+    private static final String PRIVATE = "rw-------";
 
     private final Path directory;
     private final boolean madeDirectory;
+    private final boolean durable;
     private final Fd lock;
     private final String id = "%016x".formatted(ThreadLocalRandom.current().nextLong());
     private final List<Path> written = new ArrayList<>();
+    private final Map<String, Manifest.Part> disks = new LinkedHashMap<>();
+    private List<GuestRange> memoryRanges = List.of();
+    private Manifest.@Nullable Part statePart;
+    private Manifest.@Nullable Part memoryPart;
+    private Manifest.@Nullable Base base;
+    private @Nullable Snapshot memoryBase;
+    private int diskCount;
     private boolean committed;
 
-    private SnapshotWriter(Path directory, boolean madeDirectory, Fd lock) {
+    private SnapshotWriter(Path directory, boolean madeDirectory, boolean durable, Fd lock) {
         this.directory = directory;
         this.madeDirectory = madeDirectory;
+        this.durable = durable;
         this.lock = lock;
     }
 
@@ -53,7 +66,9 @@ public final class SnapshotWriter implements AutoCloseable {
     /// hold secrets.
     ///
     /// @throws SnapshotException if the folder has something else, or somebody writes one there
-    public static SnapshotWriter begin(Path directory) throws IOException {
+    ///
+    /// @param durable whether {@link #commit} waits for the disk
+    public static SnapshotWriter begin(Path directory, boolean durable) throws IOException {
         boolean made = makeDirectory(directory);
         Fd lock = null;
         try {
@@ -64,7 +79,7 @@ public final class SnapshotWriter implements AutoCloseable {
             if (!FileLock.tryLock(lock, FileLock.Kind.EXCLUSIVE, 0, 1)) {
                 throw new SnapshotException(directory, "somebody else writes a snapshot there");
             }
-            var writer = new SnapshotWriter(directory, made, lock);
+            var writer = new SnapshotWriter(directory, made, durable, lock);
             lock = null;
             return writer;
         } finally {
@@ -113,37 +128,136 @@ public final class SnapshotWriter implements AutoCloseable {
         }
     }
 
-    /// Writes all parts, and makes them the folder's snapshot.
+    /// Writes what {@link Snapshot#state} will have. Not on the disk before {@link #commit}.
+    public void writeState(Map<String, Object> state) throws IOException {
+        byte[] json = Json.write(state);
+        String name = "state-%s.json".formatted(id);
+        writeFile(newFile(name), json);
+        statePart = part(name, json);
+    }
+
+    /// Writes all of the memory. Not on the disk before {@link #commit}.
+    public void writeMemory(GuestMemory memory) throws IOException {
+        var regions = new ArrayList<MemorySegment>();
+        for (GuestRange range : memory.ranges()) {
+            regions.add(memory.slice(range.base(), range.size()));
+        }
+        Path file = newFile(MEMORY + id);
+        try (Fd fd = Fd.open(file, Fd.Access.WRITE)) {
+            MemoryFile.Written result = MemoryFile.write(fd, regions);
+            memoryPart = new Manifest.Part(MEMORY + id, result.size(), result.sum());
+        }
+        memoryRanges = memory.ranges();
+    }
+
+    /// Begins to write memory in several goes; {@link #finishMemory} takes it then. The caller
+    /// closes it in any case.
+    ///
+    /// @param base whose memory shows where this one's has nothing; null for none
+    /// @throws SnapshotException if `base` is of another machine, or in this folder
+    public MemoryCopy beginMemory(GuestMemory memory, @Nullable Snapshot base) throws IOException {
+        if (base != null) {
+            if (Files.isSameFile(base.directory(), directory)) {
+                throw new SnapshotException(
+                        directory, "a snapshot cannot take the place of the one that it lies over");
+            }
+            if (!base.memory().equals(memory.ranges())) {
+                throw new SnapshotException(
+                        base.directory(), "its machine has another memory than this one");
+            }
+        }
+        Fd file = Fd.open(newFile(MEMORY + id), Fd.Access.READ_WRITE);
+        GuestMemory below = null;
+        MemoryCopy copy = null;
+        try {
+            below = base == null ? null : GuestMemory.allocate(base.memory(), base.backing());
+            copy = new MemoryCopy(file, memory, below);
+        } finally {
+            if (copy == null) {
+                file.close();
+                if (below != null) {
+                    below.close();
+                }
+            }
+        }
+        memoryRanges = memory.ranges();
+        memoryBase = base;
+        return copy;
+    }
+
+    /// All of the memory has been written.
+    public void finishMemory(MemoryCopy copy) throws IOException {
+        MemoryFile.Written result = copy.finish();
+        memoryPart = new Manifest.Part(MEMORY + id, result.size(), result.sum());
+        Snapshot below = memoryBase;
+        if (below != null) {
+            byte[] index = MemoryIndex.encode(copy.runs());
+            String name = "index-" + id;
+            writeFile(newFile(name), index);
+            Path from = directory.toAbsolutePath().normalize();
+            base =
+                    new Manifest.Base(
+                            from.relativize(below.directory().toAbsolutePath().normalize())
+                                    .toString(),
+                            below.memoryPart(),
+                            part(name, index));
+        }
+    }
+
+    /// Where the copy of one of the guest's disks goes, which {@link #finishDisk} takes then.
+    public Path newDisk() {
+        Path file = directory.resolve("disk%d-%s.qcow2".formatted(diskCount++, id));
+        written.add(file);
+        return file;
+    }
+
+    /// The copy is whole, on the disk, and closed.
+    ///
+    /// @param file as {@link #newDisk} has said
+    public void finishDisk(String name, Path file) throws IOException {
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(PRIVATE));
+        disks.put(name, DiskPart.of(file));
+    }
+
+    /// Makes all that has been written the folder's snapshot.
     ///
     /// @param cpu what the guest was told of its processor
     /// @param boot what was booted
     /// @param attributes what {@link Snapshot#attributes} will have
-    /// @param state what {@link Snapshot#state} will have
+    /// @throws IllegalStateException if the state or the memory is missing
     public void commit(
             Topology topology,
             CpuFeatures cpu,
-            GuestMemory memory,
             BootDescription boot,
-            Map<String, String> attributes,
-            Map<String, Object> state)
+            Map<String, String> attributes)
             throws IOException {
-        Manifest.Part statePart = writeState(Json.write(state));
-        Manifest.Part memoryPart = writeMemory(memory);
+        Manifest.Part state = statePart;
+        Manifest.Part memory = memoryPart;
+        if (state == null || memory == null) {
+            throw new IllegalStateException("a part is missing");
+        }
         Path kernel = boot.kernel();
         var manifest =
                 new Manifest(
                         Instant.now().truncatedTo(ChronoUnit.MILLIS).toString(),
                         topology,
                         cpu,
-                        memory.ranges(),
+                        memoryRanges,
                         kernel == null ? null : kernel.toAbsolutePath().toString(),
                         boot.commandLine(),
                         boot.compressed(),
                         attributes,
-                        statePart,
-                        memoryPart);
+                        state,
+                        memory,
+                        base,
+                        disks);
+        List<Path> parts = List.copyOf(written);
         Path temporary = newFile("manifest-" + id);
         writeFile(temporary, manifest.toBytes());
+        for (Path file : parts) {
+            synchronize(file);
+        }
+        synchronize(temporary);
         synchronizeDirectory(directory); // the parts are there before the manifest names them
         Files.move(
                 temporary,
@@ -158,32 +272,17 @@ public final class SnapshotWriter implements AutoCloseable {
                 synchronizeDirectory(parent);
             }
         }
-        deleteOthers(List.of(statePart.file(), memoryPart.file()));
+        deleteOthers(parts);
     }
 
-    private Manifest.Part writeState(byte[] json) throws IOException {
-        String name = "state-%s.json".formatted(id);
-        writeFile(newFile(name), json);
-        return new Manifest.Part(name, json.length, Manifest.crc32c(json, 0, json.length));
-    }
-
-    private Manifest.Part writeMemory(GuestMemory memory) throws IOException {
-        String name = "memory-" + id;
-        var regions = new ArrayList<MemorySegment>();
-        for (GuestRange range : memory.ranges()) {
-            regions.add(memory.slice(range.base(), range.size()));
-        }
-        Path file = newFile(name);
-        try (Fd fd = Fd.open(file, Fd.Access.WRITE)) {
-            MemoryFile.Written result = MemoryFile.write(fd, regions);
-            return new Manifest.Part(name, result.size(), result.sum());
-        }
+    private static Manifest.Part part(String name, byte[] content) {
+        return new Manifest.Part(name, content.length, Manifest.crc32c(content, 0, content.length));
     }
 
     private Path newFile(String name) throws IOException {
         Path file = directory.resolve(name);
         written.add(file);
-        return Files.createFile(file, permissions("rw-------"));
+        return Files.createFile(file, permissions(PRIVATE));
     }
 
     private static void writeFile(Path file, byte[] bytes) throws IOException {
@@ -194,21 +293,32 @@ public final class SnapshotWriter implements AutoCloseable {
             while (at < bytes.length) {
                 at += fd.pwrite(content.asSlice(at), at);
             }
+        }
+    }
+
+    private void synchronize(Path file) throws IOException {
+        if (!durable) {
+            return;
+        }
+        try (Fd fd = Fd.open(file, Fd.Access.WRITE)) {
             fd.fdatasync();
         }
     }
 
-    private static void synchronizeDirectory(Path directory) throws IOException {
-        try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
+    private void synchronizeDirectory(Path folder) throws IOException {
+        if (!durable) {
+            return;
+        }
+        try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {
             channel.force(true);
         }
     }
 
     /// What earlier snapshots had, whether they were finished or not.
-    private void deleteOthers(List<String> keep) throws IOException {
+    private void deleteOthers(List<Path> keep) throws IOException {
         try (DirectoryStream<Path> files = Files.newDirectoryStream(directory, PARTS)) {
             for (Path file : files) {
-                if (!keep.contains(file.getFileName().toString())) {
+                if (!keep.contains(file)) {
                     Files.delete(file);
                 }
             }

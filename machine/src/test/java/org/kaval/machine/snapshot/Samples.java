@@ -25,7 +25,7 @@ final class Samples {
     private Samples() {}
 
     static void write(Path directory, int number) throws IOException {
-        try (SnapshotWriter writer = SnapshotWriter.begin(directory)) {
+        try (SnapshotWriter writer = SnapshotWriter.begin(directory, true)) {
             commit(writer, number);
         }
     }
@@ -43,13 +43,10 @@ final class Samples {
                 memory.writeLe64(at + 8, number);
             }
             memory.writeLe64(HIGH + 0xfff8, number);
+            writer.writeState(state);
+            writer.writeMemory(memory);
             writer.commit(
-                    new Topology(1, 2, 1),
-                    CPU,
-                    memory,
-                    BOOT,
-                    Map.of("number", Integer.toString(number)),
-                    state);
+                    new Topology(1, 2, 1), CPU, BOOT, Map.of("number", Integer.toString(number)));
         }
     }
 

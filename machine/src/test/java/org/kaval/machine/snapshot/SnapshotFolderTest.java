@@ -110,7 +110,7 @@ class SnapshotFolderTest {
         Samples.write(folder(), 1);
         List<String> before = names(folder());
 
-        SnapshotWriter.begin(folder()).close();
+        SnapshotWriter.begin(folder(), true).close();
 
         assertEquals(1, Samples.number(folder()));
         assertEquals(before, names(folder()));
@@ -118,16 +118,17 @@ class SnapshotFolderTest {
 
     @Test
     void abandonedFirstSnapshotLeavesNothing() throws IOException {
-        SnapshotWriter.begin(folder()).close();
+        SnapshotWriter.begin(folder(), true).close();
 
         assertFalse(Files.exists(folder()));
     }
 
     @Test
     void oneAtATimeWrites() throws IOException {
-        try (SnapshotWriter first = SnapshotWriter.begin(folder())) {
+        try (SnapshotWriter first = SnapshotWriter.begin(folder(), true)) {
             var refusal =
-                    assertThrows(SnapshotException.class, () -> SnapshotWriter.begin(folder()));
+                    assertThrows(
+                            SnapshotException.class, () -> SnapshotWriter.begin(folder(), true));
 
             assertEquals(
                     folder() + ": somebody else writes a snapshot there", refusal.getMessage());
@@ -141,7 +142,7 @@ class SnapshotFolderTest {
         Files.createDirectory(folder());
         Files.writeString(folder().resolve("memory-of-my-youth"), "dear");
 
-        assertThrows(SnapshotException.class, () -> SnapshotWriter.begin(folder()));
+        assertThrows(SnapshotException.class, () -> SnapshotWriter.begin(folder(), true));
 
         assertEquals(List.of("memory-of-my-youth"), names(folder()));
         assertEquals("manifest.json: missing: the folder has no snapshot", refusal());
@@ -215,8 +216,8 @@ class SnapshotFolderTest {
         Samples.write(folder(), 1);
 
         assertEquals(
-                "manifest.json: format 2, and this version of Kaval reads format 1",
-                refusalOf("\"format\" : 1", "\"format\" : 2"));
+                "manifest.json: format 3, and this version of Kaval reads formats 1 to 2",
+                refusalOf("\"format\" : 1", "\"format\" : 3"));
     }
 
     /// Whoever can write a manifest can write its sum, too.

@@ -1,0 +1,29 @@
+package org.kaval.machine.snapshot;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.zip.CRC32C;
+
+/// A copy of a disk: its sum is CRC32C of the file.
+final class DiskPart {
+    private static final int STEP = 1 << 20;
+
+    private DiskPart() {}
+
+    /// What a file is, which is whole.
+    static Manifest.Part of(Path file) throws IOException {
+        var sum = new CRC32C();
+        ByteBuffer buffer = ByteBuffer.allocateDirect(STEP);
+        long size = 0;
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            while (channel.read(buffer.clear()) > 0) {
+                size += buffer.flip().remaining();
+                sum.update(buffer);
+            }
+        }
+        return new Manifest.Part(String.valueOf(file.getFileName()), size, (int) sum.getValue());
+    }
+}
