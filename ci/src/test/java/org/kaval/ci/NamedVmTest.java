@@ -46,6 +46,13 @@ class NamedVmTest {
         assertTrue(all.contains(part), all);
     }
 
+    /// Without another command, each of which takes a while.
+    private void killClone(String name) throws Exception {
+        String record = Files.readString(directory.resolve("run/%s/vm.json".formatted(name)));
+        String process = record.replaceAll("(?s).*\"process\"\\s*:\\s*(\\d+).*", "$1");
+        Processes.run("kill", "-KILL", process);
+    }
+
     private void start(String name) throws Exception {
         Path payload = Files.write(directory.resolve("payload"), Payloads.hello());
         ok("run", "--name", name, "-d", "--payload", payload.toString(), "--memory", "16M");
@@ -65,6 +72,11 @@ class NamedVmTest {
             ok("resume", "web");
             assertContains("IO ", ok("stats", "web"));
             assertTrue(refused("rm", "web").contains("stop it first"));
+            String snapshot = directory.resolve("snapshot").toString();
+            assertTrue(ok("snapshot", "web", snapshot, "--live").contains("stood still for"));
+            ok("restore", snapshot, "--clones", "2", "--name", "copy", "--prefault");
+            killClone("copy-1");
+            killClone("copy-2");
         } finally {
             ok("kill", "web");
         }

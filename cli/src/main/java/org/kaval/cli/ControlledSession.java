@@ -5,8 +5,10 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.TreeMap;
 import org.kaval.cli.control.Controlled;
+import org.kaval.cli.control.SnapshotWish;
 import org.kaval.devices.virtio.VirtioBalloon;
 import org.kaval.devices.virtio.VirtioBlock;
+import org.kaval.machine.snapshot.SnapshotException;
 
 /// The machine of a session, as other processes get at it. Any thread.
 ///
@@ -17,6 +19,7 @@ record ControlledSession(
         Duration grace,
         GuestDisks guestDisks,
         BalloonOption memoryBalloon,
+        GuestSnapshots snapshots,
         Map<String, Object> description)
         implements Controlled {
     @Override
@@ -86,5 +89,20 @@ record ControlledSession(
             throw new ConflictException("%d bytes are not whole pages".formatted(bytes));
         }
         memoryBalloon.setTarget(bytes);
+    }
+
+    @Override
+    public Duration snapshot(SnapshotWish wish)
+            throws IOException, InterruptedException, ConflictException {
+        return session.ask(guest -> {
+            if (guest.outcome().isPresent()) {
+                throw new ConflictException("the guest has ended");
+            }
+            try {
+                return snapshots.write(guest, wish);
+            } catch (SnapshotException e) {
+                throw new ConflictException(String.valueOf(e.getMessage()));
+            }
+        });
     }
 }

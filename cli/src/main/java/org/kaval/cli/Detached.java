@@ -15,7 +15,7 @@ import org.kaval.machine.ConfigException;
 
 /// Starts `kaval run` once more, in the background, and waits until its guest runs.
 final class Detached {
-    private static final Set<String> DETACH = Set.of("-d", "--detach");
+    static final Set<String> DETACH = Set.of("-d", "--detach");
     private static final int POLL_MILLIS = 5;
 
     private Detached() {}

@@ -68,6 +68,28 @@ record DiskSpec(
         return String.join(",", parts);
     }
 
+    /// The same text with another image in the place of the one that it names.
+    ///
+    /// @param qcow2 a qcow2 image
+    /// @param overlay whether what is written is thrown away in the end
+    static String withImage(String text, Path qcow2, boolean overlay) {
+        var parts = new ArrayList<String>();
+        parts.add("path=" + qcow2.toAbsolutePath().toString().replace(",", ",,"));
+        parts.add("format=qcow2");
+        if (overlay) {
+            parts.add("overlay");
+        }
+        for (String part : split(text)) {
+            if (isKeyword(part)
+                    && !part.startsWith("path=")
+                    && !part.startsWith("format=")
+                    && !part.equals("overlay")) {
+                parts.add(part.replace(",", ",,"));
+            }
+        }
+        return String.join(",", parts);
+    }
+
     private static boolean isKeyword(String part) {
         int equals = part.indexOf('=');
         return equals < 0 ? FLAGS.contains(part) : KEYS.contains(part.substring(0, equals));

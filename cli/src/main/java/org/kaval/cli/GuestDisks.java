@@ -5,11 +5,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Function;
 import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.CopyableImage;
 import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.block.Images;
 import org.kaval.devices.virtio.VirtioBlock;
@@ -28,7 +30,7 @@ final class GuestDisks implements AutoCloseable {
     private final List<Disk> disks = new ArrayList<>();
     private final Function<VirtioDevice, DeviceFactory> transport;
 
-    private record Disk(DiskSpec spec, BlockImage image, boolean overlay) {}
+    private record Disk(DiskSpec spec, CopyableImage image, boolean overlay) {}
 
     private GuestDisks(Function<VirtioDevice, DeviceFactory> transport) {
         this.transport = transport;
@@ -48,7 +50,8 @@ final class GuestDisks implements AutoCloseable {
         try {
             for (DiskSpec spec : specs) {
                 boolean overlay = spec.overlay() || (ephemeral && !spec.image().readOnly());
-                opened.disks.add(new Disk(spec, openImage(spec, overlay), overlay));
+                opened.disks.add(
+                        new Disk(spec, CopyableImage.of(openImage(spec, overlay)), overlay));
             }
             complete = true;
         } finally {
@@ -102,6 +105,17 @@ final class GuestDisks implements AutoCloseable {
     /// Whether the guest can write to an image that stays.
     boolean writesImages() {
         return disks.stream().anyMatch(disk -> !disk.overlay && !disk.spec.image().readOnly());
+    }
+
+    /// What the guest can write, by the disks' names.
+    Map<String, CopyableImage> writable() {
+        var images = new LinkedHashMap<String, CopyableImage>();
+        for (Disk disk : disks) {
+            if (!disk.image.readOnly()) {
+                images.put(disk.spec.name(), disk.image);
+            }
+        }
+        return images;
     }
 
     /// Whether some of what it writes is thrown away in the end.

@@ -4,19 +4,22 @@ import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.kaval.cli.control.SnapshotWish;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
 import org.kaval.machine.snapshot.Snapshot;
+import org.kaval.machine.snapshot.SnapshotOptions;
 
 /// The snapshot that a guest comes from, and the folder for those that are made of it.
 ///
-/// A snapshot has nothing of what disks hold. So a guest that writes its images is ended by its
-/// snapshot, and once it is restored to go on writing them, the snapshot is used up: it is marked,
-/// and refused from then on.
+/// The snapshot of a guest that goes on has copies of its disks; that of one that ends has nothing
+/// of what they hold. So once the latter is restored to go on writing them, the snapshot is used
+/// up: it is marked, and refused from then on.
 final class GuestSnapshots {
     /// The attribute with the options that `kaval run` had, a line each.
     static final String ARGUMENTS = "arguments";
@@ -87,25 +90,33 @@ final class GuestSnapshots {
         }
     }
 
-    /// Writes a snapshot.
+    /// Writes a snapshot to where they go by default.
     ///
-    /// @param ends whether the guest ends with it
+    /// @param ends whether the guest ends with it, and its disks stay as they are
     /// @throws ConfigException if that makes no sense; one line
     void write(Vm guest, boolean ends) throws IOException, InterruptedException {
         Path target = directory;
         if (target == null) {
             throw new ConfigException("snapshot-dir", "has to say where snapshots go");
         }
-        if (disks.hasOverlays()) {
-            throw new ConfigException(
-                    "snapshot-dir", "what is in the overlays of disks would be lost");
-        }
-        if (!ends && disks.writesImages()) {
-            throw new ConfigException(
-                    "snapshot-dir", "the guest would go on to write its disks; Ctrl-] z ends it");
-        }
-        guest.snapshot(target, Map.of(ARGUMENTS, String.join("\n", arguments)));
-        Files.deleteIfExists(target.resolve(USED));
+        boolean disksStay = ends && !disks.hasOverlays();
+        write(guest, new SnapshotWish(target, false, !disksStay, null));
+    }
+
+    /// Writes a snapshot; the guest goes on if it runs.
+    ///
+    /// @return for how long the guest stood still
+    Duration write(Vm guest, SnapshotWish wish) throws IOException, InterruptedException {
+        Duration still =
+                guest.snapshot(
+                        wish.directory(),
+                        SnapshotOptions.DEFAULT
+                                .withAttributes(Map.of(ARGUMENTS, String.join("\n", arguments)))
+                                .withDisks(wish.disks() ? disks.writable() : Map.of())
+                                .withLive(wish.live())
+                                .withBase(wish.base()));
+        Files.deleteIfExists(wish.directory().resolve(USED));
+        return still;
     }
 
     /// Where they go, for messages.

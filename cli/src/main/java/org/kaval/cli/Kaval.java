@@ -76,6 +76,7 @@ final class Kaval implements Runnable {
         commands.put("pause", VmCommands::pause);
         commands.put("resume", VmCommands::resume);
         commands.put("balloon", BalloonCommand::new);
+        commands.put("snapshot", SnapshotCommand::new);
         commands.put("stats", StatsCommand::new);
         commands.put("wait", WaitCommand::new);
         commands.put("rm", RmCommand::new);

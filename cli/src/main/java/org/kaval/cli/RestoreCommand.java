@@ -1,19 +1,31 @@
 package org.kaval.cli;
 
+import static org.kaval.cli.CommonOptions.flag;
+
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.ImageFormat;
+import org.kaval.devices.block.ImageOptions;
+import org.kaval.devices.block.Images;
+import org.kaval.devices.block.Qcow2Format;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.snapshot.Snapshot;
 import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
 
 /// `kaval restore`: a guest goes on where it was when its snapshot was made. It is `kaval run` with
 /// the options that the snapshot has, and those that are given here.
 final class RestoreCommand implements Callable<Integer> {
+    private static final String DISK = "--disk=";
+
     private final PositionalParamSpec directory =
             PositionalParamSpec.builder()
                     .paramLabel("DIR")
@@ -21,6 +33,30 @@ final class RestoreCommand implements Callable<Integer> {
                     .arity("1")
                     .type(Path.class)
                     .description("The folder of the snapshot.")
+                    .build();
+
+    private final OptionSpec clones =
+            OptionSpec.builder("--clones")
+                    .paramLabel("N")
+                    .type(Integer.class)
+                    .description(
+                            "Restore so many machines, in the background: with --name=web, they are called"
+                                    + " web-1, web-2 and so on.")
+                    .build();
+
+    private final OptionSpec keepDisks =
+            OptionSpec.builder("--keep-disks")
+                    .paramLabel("DIR")
+                    .type(Path.class)
+                    .description(
+                            "Keep what the guest writes to disks of which the snapshot has copies: in new"
+                                    + " images over these, in this folder. Default: thrown away in the end.")
+                    .build();
+
+    private final OptionSpec prefault =
+            flag("--prefault")
+                    .description(
+                            "Read all of the memory in the background, not where it is touched.")
                     .build();
 
     private final CommandSpec spec = makeSpec();
@@ -33,6 +69,9 @@ final class RestoreCommand implements Callable<Integer> {
         CommandSpec made =
                 CommandSpec.wrapWithoutInspection(this)
                         .addMixin("common", CommonOptions.mixin())
+                        .addOption(clones)
+                        .addOption(keepDisks)
+                        .addOption(prefault)
                         .addPositional(directory);
         made.parser().unmatchedArgumentsAllowed(true);
         made.usageMessage()
@@ -43,29 +82,76 @@ final class RestoreCommand implements Callable<Integer> {
                                 + " was given then. Of its options those may be given that say how the guest"
                                 + " is shown, named and ended: --name, --detach, --console, --snapshot-dir,"
                                 + " --time-limit, --grace, --on-reboot, --stats, --trace; --vsock, if it has"
-                                + " one; and --ephemeral, with which a snapshot can be restored any number of"
-                                + " times, several at once.");
+                                + " one; and --ephemeral, with which a snapshot without disks can be restored any"
+                                + " number of times, several at once. One with disks always can.");
         return made;
     }
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() throws IOException, InterruptedException {
+        List<String> original = spec.commandLine().getParent().getParseResult().originalArgs();
+        @Nullable Path keep = keepDisks.getValue();
+        @Nullable Integer count = clones.getValue();
         Snapshot snapshot = Snapshot.read(directory.getValue());
         GuestSnapshots.checkUnused(snapshot);
-        String saved = snapshot.attributes().get(GuestSnapshots.ARGUMENTS);
-        if (saved == null) {
-            throw new ConfigException(
-                    "snapshot", snapshot.directory() + " was not made by kaval run");
+        if (count != null) {
+            if (keep != null) {
+                throw new ConfigException("clones", "goes without --keep-disks");
+            }
+            return Clones.start(count, original);
         }
-        var arguments = new ArrayList<String>(saved.isEmpty() ? List.of() : saved.lines().toList());
+        var arguments = new ArrayList<String>(savedArguments(snapshot, keep));
         arguments.addAll(spec.commandLine().getUnmatchedArguments());
-        List<String> original = spec.commandLine().getParent().getParseResult().originalArgs();
         var errors = new Errors();
-        return new CommandLine(new RunCommand(snapshot, original).spec())
+        return new CommandLine(new RunCommand(snapshot, original, prefault.getValue()).spec())
                 .setExecutionExceptionHandler(errors)
                 .setParameterExceptionHandler(errors)
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setOverwrittenOptionsAllowed(true) // by what is given here, which comes last
                 .execute(arguments.toArray(String[]::new));
+    }
+
+    /// What `kaval run` was given, with the snapshot's copies of disks.
+    private List<String> savedArguments(Snapshot snapshot, @Nullable Path keep) throws IOException {
+        String saved = snapshot.attributes().get(GuestSnapshots.ARGUMENTS);
+        if (saved == null) {
+            throw new ConfigException(
+                    "snapshot", snapshot.directory() + " was not made by kaval run");
+        }
+        var arguments = new ArrayList<String>();
+        int index = 0;
+        for (String line : saved.lines().toList()) {
+            if (!line.startsWith(DISK)) {
+                arguments.add(line);
+                continue;
+            }
+            String text = line.substring(DISK.length());
+            String name = DiskSpec.parse(text, index++).name();
+            Path copy = snapshot.disks().get(name);
+            if (copy == null) {
+                arguments.add(line);
+            } else if (keep == null) {
+                arguments.add(DISK + DiskSpec.withImage(text, copy, true));
+            } else {
+                Path kept = keep.resolve(name + ".qcow2");
+                if (!spec.commandLine().getUnmatchedArguments().stream()
+                        .anyMatch(Detached.DETACH::contains)) {
+                    makeImage(kept, copy);
+                }
+                arguments.add(DISK + DiskSpec.withImage(text, kept, false));
+            }
+        }
+        return arguments;
+    }
+
+    private static void makeImage(Path image, Path below) throws IOException {
+        Files.createDirectories(image.toAbsolutePath().getParent());
+        long size;
+        try (BlockImage copy = Images.open(below, ImageFormat.QCOW2, ImageOptions.READ_ONLY)) {
+            size = copy.size();
+        }
+        Images.create(
+                image,
+                Qcow2Format.of(size).over(below.toAbsolutePath().toString(), ImageFormat.QCOW2));
     }
 }

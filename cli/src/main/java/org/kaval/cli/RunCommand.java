@@ -196,14 +196,18 @@ final class RunCommand implements Callable<Integer> {
     private final @Nullable List<String> original;
     private @Nullable CommandSpec commandSpec;
 
+    private final boolean prefault;
+
     /// Boots a guest.
     RunCommand() {
-        this(null, null);
+        this(null, null, false);
     }
 
     /// @param restored what the guest goes on from; null to boot it
     /// @param original what follows `kaval` if that is not `run`, and what this command is given
-    RunCommand(@Nullable Snapshot restored, @Nullable List<String> original) {
+    /// @param prefault whether the memory of a restored guest is read in the background
+    RunCommand(@Nullable Snapshot restored, @Nullable List<String> original, boolean prefault) {
+        this.prefault = prefault;
         this.restored = restored;
         this.original = original;
     }
@@ -268,6 +272,7 @@ final class RunCommand implements Callable<Integer> {
         if (restored == null || boot.isGiven()) {
             builder.boot(boot.source()); // a restored guest may restart
         }
+        builder.prefault(prefault);
         builder.endOnPanic(onPanic.getValue() == OnPanic.EXIT);
         if (traceFile.getValue() != null && traced.<Set<TraceKind>>getValue().isEmpty()) {
             throw new ConfigException("trace-file", "goes with --trace");
@@ -359,7 +364,12 @@ final class RunCommand implements Callable<Integer> {
                 session.onStart(() ->
                         named.running(
                                 new ControlledSession(
-                                        session, rules.grace(), disks, balloon, facts(named))));
+                                        session,
+                                        rules.grace(),
+                                        disks,
+                                        balloon,
+                                        snapshots,
+                                        facts(named))));
             }
             outcome = session.run();
         }

@@ -299,7 +299,7 @@ final class Session implements AutoCloseable {
         boolean paused = guest.isPaused();
         boolean written = false;
         try {
-            if (!paused) {
+            if (ends && !paused) {
                 guest.pause();
             }
             snapshots.write(guest, ends);
@@ -314,7 +314,7 @@ final class Session implements AutoCloseable {
             stopping = true;
             stopStatus = ExitStatus.OK;
             guest.stop();
-        } else if (!paused) {
+        } else if (ends && !paused) {
             guest.resume();
         }
     }

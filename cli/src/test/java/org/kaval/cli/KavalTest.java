@@ -38,6 +38,7 @@ class KavalTest {
                         "pause",
                         "resume",
                         "balloon",
+                        "snapshot",
                         "stats",
                         "wait",
                         "rm",

@@ -3,7 +3,7 @@ package org.kaval.ci.bench;
 import org.openjdk.jmh.Main;
 
 /// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `restore`,
-/// `disk`, `boot` with how often); other arguments go to JMH.
+/// `clones`, `disk`, `boot` with how often); other arguments go to JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -14,6 +14,7 @@ public final class Benchmarks {
                 StartTime.run();
                 VmLifeCycle.run();
                 RestoreTime.run();
+                CloneCosts.run();
                 DiskReads.run();
                 BootTime.run(BootTime.ROUNDS);
                 Main.main(new String[] {"IoctlBenchmark"});
@@ -22,6 +23,7 @@ public final class Benchmarks {
             case "start" -> StartTime.run();
             case "life" -> VmLifeCycle.run();
             case "restore" -> RestoreTime.run();
+            case "clones" -> CloneCosts.run();
             case "disk" -> DiskReads.run();
             case "boot" ->
                     BootTime.run(args.length > 1 ? Integer.parseInt(args[1]) : BootTime.ROUNDS);

@@ -6,6 +6,8 @@ import java.io.InputStream;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -18,6 +20,7 @@ import org.eclipse.jetty.server.Handler;
 import org.eclipse.jetty.server.Request;
 import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Callback;
+import org.jspecify.annotations.Nullable;
 import org.kaval.cli.control.Controlled.ConflictException;
 
 /// Answers what is asked of a machine by HTTP (`openapi.yaml`): JSON in and out, `{"error": …}`
@@ -46,6 +49,7 @@ final class ControlApi extends Handler.Abstract {
         add("POST", "/v1/vm/ctrl-alt-delete", this::typeCtrlAltDelete);
         add("POST", "/v1/vm/shut-down", this::shutDown);
         add("POST", "/v1/vm/kill", this::kill);
+        add("POST", "/v1/vm/snapshot", this::snapshot);
         add("PUT", DISKS + "{id}", this::growDisk);
         add("GET", "/v1/vm/balloon", (_, _) -> balloon());
         add("PUT", "/v1/vm/balloon", this::setBalloon);
@@ -125,6 +129,7 @@ final class ControlApi extends Handler.Abstract {
         try (InputStream in = Content.Source.asInputStream(request)) {
             body = in.readNBytes(MAX_BODY + 1);
         }
+        request.addIdleTimeoutListener(_ -> false); // an answer may take its time
         if (body.length > MAX_BODY) {
             return Reply.error(413, "more than %d bytes".formatted(MAX_BODY));
         }
@@ -252,6 +257,46 @@ final class ControlApi extends Handler.Abstract {
         allow(body);
         vm.kill();
         return Reply.done();
+    }
+
+    private Reply snapshot(String argument, Map<String, Object> body)
+            throws IOException, InterruptedException, ConflictException, BadRequest {
+        allow(body, "directory", "live", "disks", "base");
+        Path directory = absolutePath(body, "directory");
+        if (directory == null) {
+            throw new BadRequest("directory: is missing");
+        }
+        Path base = absolutePath(body, "base");
+        var wish =
+                new SnapshotWish(
+                        directory, flag(body, "live", false), flag(body, "disks", true), base);
+        Duration still = vm.snapshot(wish);
+        return Reply.of(Map.of("stillSeconds", still.toNanos() / 1e9));
+    }
+
+    private static @Nullable Path absolutePath(Map<String, Object> body, String field)
+            throws BadRequest {
+        Object value = body.get(field);
+        if (value == null) {
+            return null;
+        }
+        try {
+            if (value instanceof String text && Path.of(text).isAbsolute()) {
+                return Path.of(text);
+            }
+        } catch (InvalidPathException _) {
+            // said below
+        }
+        throw new BadRequest(field + ": an absolute path");
+    }
+
+    private static boolean flag(Map<String, Object> body, String field, boolean otherwise)
+            throws BadRequest {
+        Object value = body.getOrDefault(field, otherwise);
+        if (!(value instanceof Boolean flag)) {
+            throw new BadRequest(field + ": true or false");
+        }
+        return flag;
     }
 
     private Reply growDisk(String disk, Map<String, Object> body)

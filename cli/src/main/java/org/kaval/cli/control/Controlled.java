@@ -44,6 +44,13 @@ public interface Controlled {
     /// @throws ConflictException if it cannot be asked for that
     void setBalloon(long bytes) throws ConflictException;
 
+    /// Writes a snapshot, and lets the guest go on if it runs. Whatever else is asked waits for it.
+    ///
+    /// @return for how long the guest stood still
+    /// @throws ConflictException if it cannot be done
+    Duration snapshot(SnapshotWish wish)
+            throws IOException, InterruptedException, ConflictException;
+
     /// What is done with a machine.
     @FunctionalInterface
     interface Question<T> {

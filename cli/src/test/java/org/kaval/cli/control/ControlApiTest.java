@@ -70,6 +70,15 @@ class ControlApiTest {
         }
 
         @Override
+        public Duration snapshot(SnapshotWish wish) throws ConflictException {
+            calls.add(wish.toString());
+            if (wish.live()) {
+                throw new ConflictException("it cannot");
+            }
+            return Duration.ofMillis(1500);
+        }
+
+        @Override
         public void growDisk(String disk, long bytes) throws ConflictException {
             calls.add(disk + " " + bytes);
             if (!disk.equals("disk0")) {
@@ -181,6 +190,24 @@ class ControlApiTest {
                 JSON.std.mapFrom(ask("GET", "/v1/vm/balloon", "").body));
     }
 
+    @Test
+    void snapshotIsMadeAsItIsWished() throws Exception {
+        Answer answer =
+                ask(
+                        "POST",
+                        "/v1/vm/snapshot",
+                        "{\"directory\": \"/s\", \"base\": \"/b\", \"disks\": false}");
+        assertEquals(200, answer.status, answer.body);
+        assertEquals(Map.of("stillSeconds", 1.5), JSON.std.mapFrom(answer.body));
+        Answer refused = ask("POST", "/v1/vm/snapshot", "{\"directory\": \"/s\", \"live\": true}");
+        assertEquals(409, refused.status);
+        assertEquals(
+                List.of(
+                        new SnapshotWish(Path.of("/s"), false, false, Path.of("/b")).toString(),
+                        new SnapshotWish(Path.of("/s"), true, true, null).toString()),
+                calls);
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',
@@ -195,6 +222,9 @@ class ControlApiTest {
                 "POST | /v1/vm/pause | #{\"x\": 1}# | 400",
                 "POST | /v1/vm/shut-down | #{\"graceSeconds\": -1}# | 400",
                 "POST | /v1/vm/shut-down | #{\"graceSeconds\": \"soon\"}# | 400",
+                "POST | /v1/vm/snapshot | #{}# | 400",
+                "POST | /v1/vm/snapshot | #{\"directory\": \"here\"}# | 400",
+                "POST | /v1/vm/snapshot | #{\"directory\": \"/s\", \"live\": 1}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{\"size\": 1000}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{\"size\": 0.5}# | 400",
