@@ -23,8 +23,9 @@ import org.kaval.vcpu.Topology;
 /// A snapshot of a machine on its way into a folder.
 ///
 /// ```
+/// prepare              files for disks
 /// copyWhileRunning     memory, over and over, for a live one
-/// copyStill            the state, and what of memory is missing; disks begin to be copied
+/// copyStill            the state, and what of memory is missing; from here on disks are copied
 /// finish               the disks, and the manifest, while the guest runs again
 /// ```
 ///
@@ -53,6 +54,15 @@ final class SnapshotTask implements AutoCloseable {
         Path below = options.base();
         base = below == null ? null : Snapshot.read(below);
         writer = SnapshotWriter.begin(directory, options.durable());
+    }
+
+    /// Makes what takes a while, so that the guest need not stand still for it.
+    void prepare() throws IOException {
+        for (Map.Entry<String, CopyableImage> disk : options.disks().entrySet()) {
+            Path file = writer.newDisk();
+            ImageCopy copy = disk.getValue().prepareCopy(file, SnapshotTask::isOfASnapshot);
+            disks.add(new DiskCopy(disk.getKey(), file, copy));
+        }
     }
 
     /// Copies memory while the guest runs, until little is left, if that is wanted.
@@ -96,10 +106,8 @@ final class SnapshotTask implements AutoCloseable {
         } else {
             writer.writeMemory(ram);
         }
-        for (Map.Entry<String, CopyableImage> disk : options.disks().entrySet()) {
-            Path file = writer.newDisk();
-            ImageCopy begun = disk.getValue().beginCopy(file, SnapshotTask::isOfASnapshot);
-            disks.add(new DiskCopy(disk.getKey(), file, begun));
+        for (DiskCopy disk : disks) {
+            disk.copy.begin();
         }
     }
 

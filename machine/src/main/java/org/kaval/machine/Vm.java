@@ -174,6 +174,7 @@ public final class Vm implements AutoCloseable {
     private synchronized long capture(SnapshotTask task) throws IOException, InterruptedException {
         requireAlive();
         try (Kvm kvm = Kvm.open(origin.kvmDevice)) {
+            task.prepare();
             if (state == State.RUNNING) {
                 task.copyWhileRunning();
             }

@@ -24,20 +24,15 @@ public final class CopyableImage implements BlockImage {
         return new CopyableImage(image);
     }
 
-    /// Begins a copy of what the image has now, in a new qcow2 file. {@link ImageCopy#finish} makes
-    /// it whole. The image is not closed before the copy.
+    /// Makes a new qcow2 file for a copy, which {@link ImageCopy#begin} begins. The image is not
+    /// closed before the copy.
     ///
     /// The copy has what an overlay has itself, and names the image below the overlay, unless that
     /// one `mayGo`; everything else is copied as a whole.
     ///
-    /// No request may be under way, nor may another copy.
-    ///
     /// @param file must not exist; deleting it if the copy does not become whole is the caller's
     /// @param mayGo of images below which may not be there for as long as the copy
-    public ImageCopy beginCopy(Path file, FileTest mayGo) throws IOException {
-        if (copy != null) {
-            throw new IllegalStateException(name() + " is being copied already");
-        }
+    public ImageCopy prepareCopy(Path file, FileTest mayGo) throws IOException {
         BlockImage below = Layers.below(image);
         boolean keepsBelow = below != null && isFile(below) && !mayGo.test(Path.of(below.name()));
         Qcow2Format format = Qcow2Format.of(image.size());
@@ -50,9 +45,15 @@ public final class CopyableImage implements BlockImage {
         Images.create(file, format);
         // with what is below, which fills clusters of which a part is written
         BlockImage target = Images.open(file, ImageFormat.QCOW2, ImageOptions.WRITABLE);
-        var begun = new ImageCopy(image, target, keepsBelow, () -> copy = null);
-        copy = begun;
-        return begun;
+        return new ImageCopy(image, target, keepsBelow, this::tell);
+    }
+
+    /// From now on `under` hears of changes; null for nobody.
+    private void tell(@Nullable ImageCopy under) {
+        if (under != null && copy != null) {
+            throw new IllegalStateException(name() + " is being copied already");
+        }
+        copy = under;
     }
 
     /// What is said of a file.

@@ -3,6 +3,7 @@ package org.kaval.devices.block;
 import java.io.IOException;
 import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /// A copy of what an image had at one moment, on its way: {@link #finish} copies grain by grain,
@@ -20,23 +21,28 @@ public final class ImageCopy implements AutoCloseable {
     private final BlockImage from;
     private final BlockImage to;
     private final boolean keepsBelow;
-    private final Runnable onEnd;
+    private final Consumer<@Nullable ImageCopy> listener;
     private final long size;
     private final AtomicLongArray copied; // a bit per grain
     private final ReentrantLock lock = new ReentrantLock(true); // whoever changes gets his turn
     private final Buffer buffer = Buffer.allocate(STEP); // guarded by lock
     private @Nullable IOException failure; // guarded by lock
     private boolean ended; // guarded by lock
+    private boolean begun; // guarded by lock
     private boolean closed;
 
     /// @param to an empty image, which it takes over
     /// @param keepsBelow whether what is below `from` shows through the copy as well
-    /// @param onEnd when changes need not be told any more
-    ImageCopy(BlockImage from, BlockImage to, boolean keepsBelow, Runnable onEnd) {
+    /// @param listener is given this when changes have to be told to it, and null afterwards
+    ImageCopy(
+            BlockImage from,
+            BlockImage to,
+            boolean keepsBelow,
+            Consumer<@Nullable ImageCopy> listener) {
         this.from = from;
         this.to = to;
         this.keepsBelow = keepsBelow;
-        this.onEnd = onEnd;
+        this.listener = listener;
         size = from.size();
         long grains = Math.ceilDiv(size, GRAIN);
         copied = new AtomicLongArray(Math.toIntExact(Math.ceilDiv(grains, (long) Long.SIZE)));
@@ -45,6 +51,23 @@ public final class ImageCopy implements AutoCloseable {
     /// How large the disk is, in bytes.
     public long size() {
         return size;
+    }
+
+    /// What the image has now is what the copy will have. No request may be under way.
+    ///
+    /// @throws IOException if the image is larger than when the copy was made
+    /// @throws IllegalStateException if another copy has begun and not ended
+    public void begin() throws IOException {
+        lock.lock();
+        try {
+            if (from.size() != size) {
+                throw new IOException(from.name() + ": has become larger before it was copied");
+            }
+            listener.accept(this);
+            begun = true;
+        } finally {
+            lock.unlock();
+        }
     }
 
     /// `[offset, offset + length)` is about to be changed. Any thread; allocates nothing once all
@@ -147,7 +170,10 @@ public final class ImageCopy implements AutoCloseable {
         lock.lock();
         try {
             ended = true;
-            onEnd.run();
+            if (begun) {
+                begun = false;
+                listener.accept(null);
+            }
         } finally {
             lock.unlock();
         }

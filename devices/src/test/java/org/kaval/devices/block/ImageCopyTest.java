@@ -73,9 +73,12 @@ class ImageCopyTest {
     void copyHasWhatWasThereWhenItWasBegun(String kind) throws Exception {
         try (var image = CopyableImage.of(image(kind))) {
             change(image, 40);
-            byte[] then = Bytes.read(image, 0, (int) image.size());
-
-            try (ImageCopy copy = image.beginCopy(at("copy.qcow2"), _ -> kind.endsWith("may go"))) {
+            byte[] then;
+            try (ImageCopy copy =
+                    image.prepareCopy(at("copy.qcow2"), _ -> kind.endsWith("may go"))) {
+                change(image, 5);
+                then = Bytes.read(image, 0, (int) image.size());
+                copy.begin();
                 change(image, 20); // before
                 var begun = new CountDownLatch(1);
                 var changes =
@@ -90,7 +93,6 @@ class ImageCopyTest {
                 assertTrue(changes.get());
                 change(image, 5); // and after
             }
-
             Qemu.assertClean(at("copy.qcow2"));
             assertArrayEquals(then, Qemu.content(at("copy.qcow2"), "qcow2"));
             assertEquals(
@@ -111,7 +113,7 @@ class ImageCopyTest {
                             image,
                             Qcow2Image.over(target, ImageOptions.WRITABLE, null),
                             false,
-                            () -> {});
+                            _ -> {});
             copy.beforeChange(0, SIZE);
 
             assertThrows(IOException.class, copy::finish);
@@ -121,12 +123,15 @@ class ImageCopyTest {
     @Test
     void oneCopyAtATime() throws Exception {
         try (var image = CopyableImage.of(image("raw"))) {
-            try (ImageCopy copy = image.beginCopy(at("one"), _ -> false)) {
+            try (ImageCopy copy = image.prepareCopy(at("one"), _ -> false);
+                    ImageCopy other = image.prepareCopy(at("two"), _ -> false)) {
                 assertEquals(SIZE, copy.size());
-                assertThrows(
-                        IllegalStateException.class, () -> image.beginCopy(at("two"), _ -> false));
+                copy.begin();
+                assertThrows(IllegalStateException.class, other::begin);
             }
-            image.beginCopy(at("three"), _ -> false).close();
+            try (ImageCopy copy = image.prepareCopy(at("three"), _ -> false)) {
+                copy.begin();
+            }
         }
     }
 }
