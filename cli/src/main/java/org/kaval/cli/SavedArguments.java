@@ -17,7 +17,7 @@ final class SavedArguments {
     /// @param except options that are about something else
     static List<String> of(ParseResult parsed, Set<String> except) {
         var arguments = new ArrayList<String>();
-        for (OptionSpec option : parsed.matchedOptions()) {
+        for (OptionSpec option : parsed.matchedOptionsSet()) { // each once, with all its values
             String name = option.longestName();
             if (except.contains(name)) {
                 continue;
