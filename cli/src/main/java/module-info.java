@@ -8,6 +8,7 @@ module org.kaval.cli {
     requires jdk.unsupported; // signals, by reflection
     requires org.kaval.machine;
     requires org.kaval.nested; // the Linux of the demo
+    requires org.snakeyaml.engine; // kaval run -f
     requires static org.jspecify;
 
     opens org.kaval.cli to

@@ -29,8 +29,8 @@ record DiskSpec(
         ImageOptions image,
         boolean overlay,
         VirtioBlock.Options device) {
-    private static final List<String> FLAGS = List.of("readonly", "overlay");
-    private static final List<String> KEYS =
+    static final List<String> FLAGS = List.of("readonly", "overlay");
+    static final List<String> KEYS =
             List.of(
                     "path",
                     "format",

@@ -16,7 +16,6 @@ import org.kaval.devices.block.Images;
 import org.kaval.devices.block.Qcow2Format;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.snapshot.Snapshot;
-import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Model.PositionalParamSpec;
@@ -102,13 +101,8 @@ final class RestoreCommand implements Callable<Integer> {
         }
         var arguments = new ArrayList<String>(savedArguments(snapshot, keep));
         arguments.addAll(spec.commandLine().getUnmatchedArguments());
-        var errors = new Errors();
-        return new CommandLine(new RunCommand(snapshot, original, prefault.getValue()).spec())
-                .setExecutionExceptionHandler(errors)
-                .setParameterExceptionHandler(errors)
-                .setCaseInsensitiveEnumValuesAllowed(true)
-                .setOverwrittenOptionsAllowed(true) // by what is given here, which comes last
-                .execute(arguments.toArray(String[]::new));
+        return RunCommand.execute(
+                new RunCommand(snapshot, original, prefault.getValue()), arguments);
     }
 
     /// What `kaval run` was given, with the snapshot's copies of disks.

@@ -8,10 +8,12 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.SequencedMap;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +26,7 @@ import org.kaval.machine.diagnosis.Diagnosis;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.trace.TraceKind;
 import org.kaval.memory.Backing;
+import picocli.CommandLine;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
@@ -174,6 +177,27 @@ final class RunCommand implements Callable<Integer> {
     private final OptionSpec statistics =
             flag("--stats").description("Print the exits to user space when it has ended.").build();
 
+    private final OptionSpec file =
+            OptionSpec.builder("-f", FILE)
+                    .paramLabel("FILE")
+                    .type(Path.class)
+                    .description(
+                            "A YAML file with these options, without the dashes; what is given beside it"
+                                    + " comes after it.")
+                    .build();
+
+    private final OptionSpec printConfig =
+            flag(PRINT_CONFIG)
+                    .description("Print these options as a file for -f, and run nothing.")
+                    .build();
+
+    private static final String FILE = "--file";
+    private static final String PRINT_CONFIG = "--print-config";
+
+    /// Options that a file does not have.
+    private static final Set<String> NOT_IN_FILE =
+            Set.of("--debug", "--detach", FILE, NameOptions.BACKGROUND, PRINT_CONFIG);
+
     /// Options that are not about the machine, and no part of a snapshot.
     private static final Set<String> OF_THE_SESSION =
             Set.of(
@@ -181,6 +205,7 @@ final class RunCommand implements Callable<Integer> {
                     "--debug",
                     "--detach",
                     "--ephemeral",
+                    FILE,
                     "--grace",
                     NameOptions.BACKGROUND,
                     "--kvm",
@@ -238,7 +263,9 @@ final class RunCommand implements Callable<Integer> {
                         .addOption(traced)
                         .addOption(traceFile)
                         .addOption(snapshotDirectory)
-                        .addOption(statistics);
+                        .addOption(statistics)
+                        .addOption(file)
+                        .addOption(printConfig);
         commandSpec = spec;
         spec.usageMessage()
                 .description(
@@ -249,8 +276,41 @@ final class RunCommand implements Callable<Integer> {
         return spec;
     }
 
+    /// What a file can have, by its names there.
+    static SequencedMap<String, OptionSpec> fileOptions() {
+        return VmFile.options(new RunCommand().spec(), NOT_IN_FILE);
+    }
+
+    /// Runs a command with other arguments than this process has.
+    static int execute(RunCommand command, List<String> arguments) {
+        var errors = new Errors();
+        return new CommandLine(command.spec().name("kaval run"))
+                .setExecutionExceptionHandler(errors)
+                .setParameterExceptionHandler(errors)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setOverwrittenOptionsAllowed(true) // by what comes last
+                .execute(arguments.toArray(String[]::new));
+    }
+
+    private int runFile(Path machine) throws IOException {
+        if (restored != null) {
+            throw new ConfigException("file", "is for kaval run");
+        }
+        var arguments = new ArrayList<String>(VmFile.read(machine, fileOptions()));
+        arguments.addAll(given(Set.of(FILE)));
+        return execute(new RunCommand(null, arguments(), false), arguments);
+    }
+
     @Override
     public Integer call() throws IOException, InterruptedException {
+        @Nullable Path machine = file.getValue();
+        if (machine != null) {
+            return runFile(machine);
+        }
+        if (printConfig.<Boolean>getValue()) {
+            System.out.print(VmFile.print(given(NOT_IN_FILE), fileOptions()));
+            return ExitStatus.OK;
+        }
         if (naming.isDetached()) {
             return Detached.run(String.valueOf(naming.name()), arguments());
         }
@@ -291,7 +351,10 @@ final class RunCommand implements Callable<Integer> {
             balloon.attachTo(builder, disk.transport());
             var snapshots =
                     new GuestSnapshots(
-                            snapshotDirectory.getValue(), savedArguments(), disks, restored);
+                            snapshotDirectory.getValue(),
+                            net.withAddresses(given(OF_THE_SESSION)),
+                            disks,
+                            restored);
             try (NamedVm named = naming.open(arguments())) {
                 return named == null
                         ? run(builder, rules, disks, snapshots, null)
@@ -300,12 +363,11 @@ final class RunCommand implements Callable<Integer> {
         }
     }
 
-    private List<String> savedArguments() {
+    private List<String> given(Set<String> except) {
         CommandSpec spec = commandSpec;
         return spec == null
                 ? List.of()
-                : net.withAddresses(
-                        SavedArguments.of(spec.commandLine().getParseResult(), OF_THE_SESSION));
+                : SavedArguments.of(spec.commandLine().getParseResult(), except);
     }
 
     /// What follows `kaval`, without what only its background process is told.
