@@ -30,7 +30,6 @@ final class Image {
     }
 
     /// What a command has in its environment that runs for a moment.
-    /// others.
     static Map<String, String> environment() {
         return Effort.isEmulated() ? Map.of("KAVAL_JAVA_OPTIONS", "-Xint") : Map.of();
     }
