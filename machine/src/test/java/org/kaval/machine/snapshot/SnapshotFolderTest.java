@@ -22,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileStatus;
+import org.kaval.memory.GuestMemory;
 import org.kaval.testing.Effort;
 
 /// The folder of a snapshot: it is whole, or it is refused. Needs no KVM.
@@ -218,6 +219,24 @@ class SnapshotFolderTest {
         assertEquals(
                 "manifest.json: format 3, and this version of Kaval reads formats 1 to 2",
                 refusalOf("\"format\" : 1", "\"format\" : 3"));
+    }
+
+    /// It lies over another one, in which 0x9000 has 2, and has a disk of 64 KiB.
+    @Test
+    void snapshotOfTheSecondFormatIsStillUnderstood() throws IOException {
+        Path old =
+                Path.of(System.getProperty("basedir", ""))
+                        .resolve("src/test/snapshots/format-2/over");
+        Snapshot second = Snapshot.read(old);
+
+        second.checkMemory();
+        second.checkDisks();
+        assertEquals(Map.of("made", "with format 2"), second.attributes());
+        assertEquals(List.of("disk0"), List.copyOf(second.disks().keySet()));
+        try (GuestMemory memory = GuestMemory.allocate(second.memory(), second.backing())) {
+            assertEquals(1, memory.readLe64(0x8000));
+            assertEquals(3, memory.readLe64(0x9000));
+        }
     }
 
     /// Whoever can write a manifest can write its sum, too.
