@@ -19,7 +19,7 @@ import org.kaval.machine.snapshot.SnapshotOptions;
 /// of a running guest, one of a hundred machines? And for how long does a guest stand still that
 /// writes to its memory while a live snapshot is made?
 final class CloneCosts {
-    private static final int CLONES = 8;
+    private static final int CLONES = 32;
     private static final int MACHINES = 100;
     private static final int ROUNDS = 20;
     private static final long USED = 64L << 20;
@@ -71,6 +71,8 @@ final class CloneCosts {
 
     /// Private memory of this process, in bytes (`smaps_rollup` of proc(5)).
     private static long privateBytes() throws IOException {
+        System.gc(); // or the heap grows and shrinks by more than what is looked for
+        System.gc();
         long kibibytes = 0;
         for (String line : Files.readAllLines(Path.of("/proc/self/smaps_rollup"))) {
             if (line.startsWith("Private_")) {
@@ -85,7 +87,6 @@ final class CloneCosts {
             vm.snapshot(snapshot);
         }
         restoreAll(snapshot, CLONES).forEach(Vm::close); // warm
-        System.gc();
         long before = privateBytes();
         long begin = System.nanoTime();
         List<Vm> clones = restoreAll(snapshot, CLONES);
@@ -128,7 +129,6 @@ final class CloneCosts {
     private static void machines() throws Exception {
         var all = new ArrayList<Vm>();
         for (int round = 0; round < 2; round++) { // the first one warms up
-            System.gc();
             long before = privateBytes();
             long begin = System.nanoTime();
             for (int i = 0; i < MACHINES; i++) {
