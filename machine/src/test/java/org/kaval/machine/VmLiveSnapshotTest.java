@@ -35,6 +35,7 @@ import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.snapshot.SnapshotException;
 import org.kaval.machine.snapshot.SnapshotOptions;
+import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsKvm;
 
 /// Snapshots that are made while the guest runs, over earlier ones, with disks; and clones.
@@ -114,7 +115,7 @@ class VmLiveSnapshotTest {
     @Test
     void memoryOfALiveSnapshotIsOfOneMoment() throws Exception {
         try (Vm vm = start()) {
-            for (int i = 0; i < 3; i++) {
+            for (int i = 0; i < Effort.times(3); i++) {
                 vm.snapshot(at("live"), SnapshotOptions.DEFAULT.withLive(true));
                 awaitStamp(vm, stamp(vm, PAGES - 1) + 2);
                 assertGoesOn(at("live"));
