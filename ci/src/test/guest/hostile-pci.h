@@ -148,7 +148,7 @@ static void put_anywhere(void) {
 
 static void space_all_over(void) {
     begin(FEATURE_FLUSH);
-    for (u64 at = space; at < space + 0x1000; at += at < space + 0x100 ? 1 : 0x3d) {
+    for (u64 at = space; at < space + 0x1000; at += at < space + 0x100 ? 1 : 0xfd) {
         (void) *at8(at);
         (void) *at16(at);
         (void) *at32(at);
@@ -182,7 +182,7 @@ static inline u32 in32(u16 port) {
 
 static void configuration_ports(void) {
     begin(FEATURE_FLUSH);
-    for (u32 i = 0; i < 256; i++) {
+    for (u32 i = 0; i < 64; i++) {
         out32(0xcf8, i * 0x01234567);
         (void) in32(0xcf8 + i % 8);
         (void) in(0xcf8 + i % 8);
@@ -198,9 +198,9 @@ static void window_anywhere(void) {
     static const u32 lengths[] = {0, 1, 2, 3, 4, 5, 8, 0x10000, ~0u};
     static const u32 offsets[] = {0, 1, 0x14, 0x3000, 0xfffc, 0xffff, 0x10000, 0x7fffffff, ~0u};
     begin(FEATURE_FLUSH);
-    for (u32 i = 0; i < 7 * 9 * 9; i++) {
-        *at8(access + 4) = i / 81;
-        *at32(access + 8) = offsets[i / 9 % 9];
+    for (u32 i = 0; i < 9 * 9; i++) {
+        *at8(access + 4) = i % 10 ? 0 : i / 10; // the BAR
+        *at32(access + 8) = offsets[i / 9];
         *at32(access + 12) = lengths[i % 9];
         (void) *at32(access + 16);
         (void) *at8(access + 16);

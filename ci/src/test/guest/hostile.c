@@ -9,7 +9,7 @@
 enum answer { RESETS, REFUSES, ANSWERS, IGNORES };
 
 static const u64 END_OF_RAM = 64 << 20;
-static const u32 PATIENCE = 300000; // looks at registers: at least some tenths of a second
+static const u32 PATIENCE = 3000000; // looks at registers: at least some seconds
 
 static struct descriptor *const table = (void *) 0x206000;
 
