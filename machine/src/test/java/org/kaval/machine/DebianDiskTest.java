@@ -130,7 +130,7 @@ class DebianDiskTest {
             console.await("login: ", LIMIT);
             type(vm, "root");
             console.await(":~# ", LIMIT);
-            type(vm, "sh /run/disks");
+            type(vm, "/run/busybox sh /run/disks");
             console.await("grow: now", LIMIT);
             raw.grow(GROWN);
             type(vm, "");
