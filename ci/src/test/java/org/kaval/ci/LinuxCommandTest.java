@@ -9,17 +9,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
-import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.kaval.guests.ArtifactCache;
-import org.kaval.guests.DebianKernel;
-import org.kaval.guests.DebianPackages;
-import org.kaval.guests.Initramfs;
 import org.kaval.testing.FileMaker;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
@@ -34,15 +29,13 @@ class LinuxCommandTest {
 
     private static final File NOTHING = new File("/dev/null");
 
+    private static final CommandGuest GUEST = new CommandGuest(FOLDER);
+
     /// A kernel, and an initramfs with a shell that waits for the power button beside it.
     static final class Guest implements FileMaker {
         private static final String INIT =
                 """
-                export PATH=/bin:/sbin PS1='guest> '
-                mount -t proc proc /proc
-                mount -t sysfs sysfs /sys
-                mount -t devtmpfs dev /dev
-                . /lib/modules/insert
+                export PS1='guest> '
                 button=$(sed -n '/Power Button/,/^$/s/.*\\(event[0-9]*\\).*/\\1/p' /proc/bus/input/devices)
                 (dd if=/dev/input/$button of=/dev/null bs=24 count=1 2>/dev/null &&
                     echo "power button" && poweroff -f) &
@@ -54,36 +47,14 @@ class LinuxCommandTest {
 
         @Override
         public void make(Path module) throws IOException, InterruptedException {
-            Path folder = Files.createDirectories(module.resolve(FOLDER));
-            var packages = new DebianPackages(ArtifactCache.ofUser());
-            DebianKernel kernel = DebianKernel.cloud(packages);
-            Files.copy(
-                    kernel.image(), folder.resolve("vmlinuz"), StandardCopyOption.REPLACE_EXISTING);
-            Initramfs.busybox(packages.unpack("busybox-static").resolve("bin/busybox"))
-                    .modules(kernel.modules("evdev", "button", "virtio_pci", "virtio_blk"))
-                    .init(INIT)
-                    .writeTo(folder.resolve("initrd"));
+            GUEST.make(module, Map.of(), INIT, "evdev", "button", "virtio_pci", "virtio_blk");
         }
     }
 
     @TempDir Path directory;
 
     private static RunningCommand start(File input, String... options) throws IOException {
-        Path folder = Path.of(System.getProperty("basedir", ""), FOLDER).toAbsolutePath();
-        var arguments =
-                new ArrayList<>(
-                        List.of(
-                                "run",
-                                "--kernel",
-                                folder.resolve("vmlinuz").toString(),
-                                "--initrd",
-                                folder.resolve("initrd").toString(),
-                                "--cmdline",
-                                "console=ttyS0 quiet panic=-1 cryptomgr.notests",
-                                "--memory",
-                                "256M"));
-        arguments.addAll(List.of(options));
-        return RunningCommand.start(input, arguments.toArray(String[]::new));
+        return GUEST.start(input, "", List.of(options));
     }
 
     @Test

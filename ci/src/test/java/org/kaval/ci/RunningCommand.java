@@ -5,7 +5,9 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -73,6 +75,29 @@ final class RunningCommand implements AutoCloseable {
 
     void signal(String name) throws IOException, InterruptedException {
         Processes.run("kill", "-" + name, Long.toString(process.pid()));
+    }
+
+    /// Stops it where it is, until it gets SIGCONT: returns when all its threads stand.
+    void stop() throws IOException, InterruptedException {
+        signal("STOP");
+        Path threads = Path.of("/proc", Long.toString(process.pid()), "task");
+        while (!allStand(threads)) {
+            Thread.sleep(1);
+        }
+    }
+
+    private static boolean allStand(Path threads) throws IOException {
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(threads)) {
+            for (Path thread : all) {
+                String status = Files.readString(thread.resolve("stat"));
+                if (status.charAt(status.lastIndexOf(')') + 2) != 'T') { // proc(5)
+                    return false;
+                }
+            }
+            return true;
+        } catch (NoSuchFileException e) {
+            return false; // a thread ended at the same moment
+        }
     }
 
     /// Waits for the end; returns the exit status.

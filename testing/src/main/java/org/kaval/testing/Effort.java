@@ -1,14 +1,17 @@
 package org.kaval.testing;
 
 /// How often a stress test does its thing.
+///
+/// `-Dkaval.test.effort=full` has it done as often in the nested host as elsewhere.
 public final class Effort {
     private static final int NESTED = 20;
+    private static final boolean FULL = "full".equals(System.getProperty("kaval.test.effort"));
 
     private Effort() {}
 
     /// As often as asked for; in the nested host, where all is emulated, a twentieth of it.
     public static int times(int count) {
-        return isEmulated() ? Math.max(1, count / NESTED) : count;
+        return isEmulated() && !FULL ? Math.max(1, count / NESTED) : count;
     }
 
     /// Whether the processor is emulated: in the nested host, where to compile code that runs for a
