@@ -207,6 +207,11 @@ public final class IoVector {
         }
     }
 
+    /// Where the kernel finds the ranges, {@link #count} of them.
+    long address() {
+        return entries.address();
+    }
+
     private void restore(int i) {
         set(i, address(i), lengths[i]);
     }

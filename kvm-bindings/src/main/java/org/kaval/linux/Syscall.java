@@ -56,6 +56,8 @@ final class Syscall {
     static final int PWRITEV = 296;
     static final int MEMFD_CREATE = 319;
     static final int PREADV2 = 327;
+    static final int IO_URING_SETUP = 425;
+    static final int IO_URING_ENTER = 426;
 
     private static final StructLayout STATE = Linker.Option.captureStateLayout();
     private static final long ERRNO = STATE.byteOffset(groupElement("errno"));

@@ -84,6 +84,12 @@ public final class WakeUp implements AutoCloseable {
         }
     }
 
+    /// Begins to wait in `ring`, whose result says that {@link #await} would return at once. It has
+    /// to be called then, for what has come to be gone. One thread at a time waits in this way.
+    public void poll(IoUring ring, long token) {
+        ring.poll(epoll, token);
+    }
+
     /// No thread may wait.
     @Override
     public void close() {

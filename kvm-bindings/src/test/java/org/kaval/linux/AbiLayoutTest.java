@@ -281,6 +281,7 @@ class AbiLayoutTest {
         expected.put("EPOLLRDHUP", (long) Epoll.END_OF_INPUT);
         expected.putAll(socketNumbers());
         expected.putAll(tapNumbers());
+        expected.putAll(ringNumbers());
         return expected;
     }
 
@@ -311,6 +312,37 @@ class AbiLayoutTest {
 
     private static void rename(Map<String, Long> numbers, String from, String to) {
         numbers.put(to, numbers.remove(from));
+    }
+
+    private static Map<String, Long> ringNumbers() throws IllegalAccessException {
+        var expected = new TreeMap<>(intConstants(IoUring.class));
+        expected.keySet().removeIf(name -> !name.startsWith("IORING_"));
+        String params = "offsetof(struct io_uring_params, %s)";
+        String operation = "offsetof(struct io_uring_sqe, %s)";
+        String completion = "offsetof(struct io_uring_cqe, %s)";
+        expected.put("sizeof(struct io_uring_params)", (long) IoUring.PARAMS);
+        expected.put(params.formatted("sq_entries"), (long) IoUring.SQ_ENTRIES);
+        expected.put(params.formatted("cq_entries"), (long) IoUring.CQ_ENTRIES);
+        expected.put(params.formatted("features"), (long) IoUring.PARAM_FEATURES);
+        expected.put(params.formatted("sq_off.tail"), (long) IoUring.SQ_TAIL);
+        expected.put(params.formatted("sq_off.ring_mask"), (long) IoUring.SQ_MASK);
+        expected.put(params.formatted("sq_off.array"), (long) IoUring.SQ_ARRAY);
+        expected.put(params.formatted("cq_off.head"), (long) IoUring.CQ_HEAD);
+        expected.put(params.formatted("cq_off.tail"), (long) IoUring.CQ_TAIL);
+        expected.put(params.formatted("cq_off.ring_mask"), (long) IoUring.CQ_MASK);
+        expected.put(params.formatted("cq_off.cqes"), (long) IoUring.CQ_CQES);
+        expected.put("sizeof(struct io_uring_sqe)", (long) IoUring.SQE);
+        expected.put(operation.formatted("opcode"), (long) IoUring.SQE_OPCODE);
+        expected.put(operation.formatted("fd"), (long) IoUring.SQE_FD);
+        expected.put(operation.formatted("off"), (long) IoUring.SQE_OFF);
+        expected.put(operation.formatted("addr"), (long) IoUring.SQE_ADDR);
+        expected.put(operation.formatted("len"), (long) IoUring.SQE_LEN);
+        expected.put(operation.formatted("fsync_flags"), (long) IoUring.SQE_OP_FLAGS);
+        expected.put(operation.formatted("user_data"), (long) IoUring.SQE_USER_DATA);
+        expected.put("sizeof(struct io_uring_cqe)", (long) IoUring.CQE);
+        expected.put(completion.formatted("user_data"), (long) IoUring.CQE_USER_DATA);
+        expected.put(completion.formatted("res"), (long) IoUring.CQE_RES);
+        return expected;
     }
 
     /// The static final `int`s of `type` by name, private ones included, in upper case as C's are.

@@ -47,6 +47,7 @@ final class CompilerOracle {
                     "linux/fs.h",
                     "linux/if.h",
                     "linux/if_tun.h",
+                    "linux/io_uring.h",
                     "linux/kvm.h",
                     "linux/sockios.h");
 
