@@ -85,6 +85,20 @@ class DiskOptionTest {
     }
 
     @Test
+    void ringsAreForRawImagesWithoutLimits() throws Exception {
+        String layered = "disk0.engine: io_uring is for raw images without overlay";
+        assertRefused(layered, "--disk", image + ",overlay,engine=io_uring");
+        assertRefused(
+                "disk0.engine: io_uring has no limits: iops and bandwidth",
+                "--disk",
+                image + ",iops=10,engine=io_uring");
+        assertRefused(
+                "disk[0].engine: 'aio' is none of threads, io_uring",
+                "--disk",
+                image + ",engine=aio");
+    }
+
+    @Test
     void rawImageThatTurnedIntoQcow2() throws Exception {
         Files.writeString(image, "QFI\u00fb", ISO_8859_1);
         assertRefused(
@@ -128,6 +142,7 @@ class DiskOptionTest {
                 "--disk",
                 image + ",cache=unsafe,discard=ignore,queues=4,iops=10,bandwidth=1M,burst=2",
                 "--mmio");
+        assertEndsWell("--disk", image + ",cache=none,engine=io_uring");
         assertArrayEquals(new byte[1 << 20], Files.readAllBytes(image));
     }
 

@@ -39,6 +39,7 @@ record DiskSpec(
                     "cache",
                     "discard",
                     "queues",
+                    "engine",
                     "iops",
                     "bandwidth",
                     "burst");
@@ -182,6 +183,7 @@ record DiskSpec(
                 return VirtioBlock.Options.DEFAULT
                         .withSerial(values.get("serial", id))
                         .withQueues(values.has("queues") ? (int) values.number("queues") : 1)
+                        .withEngine(choice("engine", VirtioBlock.Engine.THREADS))
                         .withOperations(values.rate("iops", burst, values::number))
                         .withBytes(values.rate("bandwidth", burst, values::size));
             } catch (ConfigException e) {

@@ -16,6 +16,8 @@ import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.block.Images;
 import org.kaval.devices.virtio.VirtioBlock;
 import org.kaval.devices.virtio.VirtioDevice;
+import org.kaval.linux.HostUnsupportedException;
+import org.kaval.linux.IoUring;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.DeviceFactory;
 import org.kaval.machine.Virtio;
@@ -50,8 +52,10 @@ final class GuestDisks implements AutoCloseable {
         try {
             for (DiskSpec spec : specs) {
                 boolean overlay = spec.overlay() || (ephemeral && !spec.image().readOnly());
-                opened.disks.add(
-                        new Disk(spec, CopyableImage.of(openImage(spec, overlay)), overlay));
+                BlockImage image = openImage(spec, overlay);
+                var disk = new Disk(spec, CopyableImage.of(image), overlay);
+                opened.disks.add(disk);
+                checkEngine(disk);
             }
             complete = true;
         } finally {
@@ -65,6 +69,24 @@ final class GuestDisks implements AutoCloseable {
     /// No disks.
     static GuestDisks none() {
         return new GuestDisks(Virtio::pci);
+    }
+
+    private static void checkEngine(Disk disk) throws HostUnsupportedException {
+        VirtioBlock.Options device = disk.spec.device();
+        if (device.engine() != VirtioBlock.Engine.IO_URING) {
+            return;
+        }
+        String setting = disk.spec.name() + ".engine";
+        if (disk.image.rings() == null) {
+            throw new ConfigException(setting, "io_uring is for raw images without overlay");
+        }
+        if (device.isLimited()) {
+            throw new ConfigException(setting, "io_uring has no limits: iops and bandwidth");
+        }
+        if (!IoUring.isAvailable()) {
+            throw new HostUnsupportedException(
+                    setting + ": the kernel has no io_uring, or forbids it here; use threads");
+        }
     }
 
     private static BlockImage openImage(DiskSpec spec, boolean overlay) throws IOException {

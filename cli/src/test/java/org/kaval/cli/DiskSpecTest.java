@@ -32,7 +32,7 @@ class DiskSpecTest {
         DiskSpec disk =
                 DiskSpec.parse(
                         "path=x,,y=z,format=qcow2,readonly,id=root,serial=S 1,cache=none,"
-                                + "discard=ignore,queues=4,iops=100,bandwidth=2M,burst=0.5",
+                                + "discard=ignore,queues=4,iops=100,bandwidth=2M,burst=0.5,engine=io_uring",
                         0);
 
         assertEquals(Path.of("x,y=z"), disk.path());
@@ -46,7 +46,8 @@ class DiskSpecTest {
                         "S 1",
                         4,
                         new RateLimit.Rate(100, 50),
-                        new RateLimit.Rate(2 << 20, 1 << 20)),
+                        new RateLimit.Rate(2 << 20, 1 << 20),
+                        VirtioBlock.Engine.IO_URING),
                 disk.device());
     }
 

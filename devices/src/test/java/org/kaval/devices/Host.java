@@ -25,7 +25,13 @@ public final class Host {
 
     /// `com.sun.management.ThreadMXBean.getCurrentThreadAllocatedBytes`, found by name: the module
     /// under test does not read the module that has it.
-    private static final MethodHandle ALLOCATED = findAllocationCounter();
+    private static final MethodHandle ALLOCATED =
+            findAllocationCounter(
+                    "getCurrentThreadAllocatedBytes", MethodType.methodType(long.class));
+
+    private static final MethodHandle ALLOCATED_BY =
+            findAllocationCounter(
+                    "getThreadAllocatedBytes", MethodType.methodType(long.class, long.class));
 
     /// A clock tick of `/proc` in milliseconds (proc_pid_stat(5), `sysconf(_SC_CLK_TCK)`).
     private static final long TICK_MILLIS = 10;
@@ -68,7 +74,16 @@ public final class Host {
         }
     }
 
-    private static MethodHandle findAllocationCounter() {
+    /// How many bytes `thread` has allocated in all.
+    public static long allocatedBy(Thread thread) {
+        try {
+            return (long) ALLOCATED_BY.invokeExact(thread.threadId());
+        } catch (Throwable e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    private static MethodHandle findAllocationCounter(String name, MethodType type) {
         try {
             Class<?> factory = Class.forName("java.lang.management.ManagementFactory");
             Class<?> standard = Class.forName("java.lang.management.ThreadMXBean");
@@ -77,11 +92,7 @@ public final class Host {
             Object threads =
                     lookup.findStatic(factory, "getThreadMXBean", MethodType.methodType(standard))
                             .invoke();
-            return lookup.findVirtual(
-                            extended,
-                            "getCurrentThreadAllocatedBytes",
-                            MethodType.methodType(long.class))
-                    .bindTo(threads);
+            return lookup.findVirtual(extended, name, type).bindTo(threads);
         } catch (Throwable e) {
             throw new AssertionError(e);
         }

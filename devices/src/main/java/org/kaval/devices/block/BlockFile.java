@@ -2,6 +2,7 @@ package org.kaval.devices.block;
 
 import java.io.Closeable;
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.IoVector;
 
 /// What image formats keep their bytes in: a file of the host, or in tests something that fails
@@ -22,6 +23,11 @@ interface BlockFile extends Closeable {
     /// @return false if it would; some of the bytes may have been filled nevertheless
     default boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
         return false;
+    }
+
+    /// As {@link BlockImage#rings}.
+    default @Nullable RingAccess rings() {
+        return null;
     }
 
     void write(long offset, IoVector source, long from, long length) throws IOException;

@@ -2,6 +2,7 @@ package org.kaval.devices.block;
 
 import java.io.Closeable;
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.IoVector;
 
 /// What a disk has on it: an array of bytes that outlives the machine.
@@ -28,6 +29,11 @@ public interface BlockImage extends Closeable {
     /// @return false if it would; some of the bytes may have been filled nevertheless
     default boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
         return false;
+    }
+
+    /// How its work is done in a ring; null if it cannot be.
+    default @Nullable RingAccess rings() {
+        return null;
     }
 
     /// Writes bytes `from` to `from + length` of `source` to `offset`. Not on the disk until {@link

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
+import org.kaval.linux.IoUring;
 import org.kaval.linux.IoVector;
 
 /// An image that can be copied as it is at one moment, while a guest goes on to use it: what the
@@ -97,6 +98,42 @@ public final class CopyableImage implements BlockImage {
     @Override
     public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
         return image.tryRead(offset, into, from, length);
+    }
+
+    @Override
+    public @Nullable RingAccess rings() {
+        RingAccess access = image.rings();
+        return access == null ? null : new Copying(access);
+    }
+
+    /// Begins nothing before what it changes has been copied.
+    private final class Copying implements RingAccess {
+        private final RingAccess access;
+
+        Copying(RingAccess access) {
+            this.access = access;
+        }
+
+        @Override
+        public boolean read(IoUring ring, long token, long offset, IoVector into) {
+            return access.read(ring, token, offset, into);
+        }
+
+        @Override
+        public boolean write(IoUring ring, long token, long offset, IoVector source) {
+            beforeChange(offset, source.byteSize());
+            return access.write(ring, token, offset, source);
+        }
+
+        @Override
+        public boolean flush(IoUring ring, long token) {
+            return access.flush(ring, token);
+        }
+
+        @Override
+        public void flushed(int result) throws IOException {
+            access.flushed(result);
+        }
     }
 
     @Override

@@ -59,6 +59,14 @@ final class DirectAccess {
         }
     }
 
+    /// Whether the file takes this as it is. Where the disk's blocks are larger than the sectors of
+    /// guests, never: others have to be kept away from writes of a part of a block.
+    boolean takes(long offset, IoVector vector) {
+        return alignment == SMALLEST
+                && isAligned(offset | vector.byteSize())
+                && vector.isAligned(alignment);
+    }
+
     void read(long offset, IoVector into, long from, long length) throws IOException {
         if (isAligned(offset | from | length) && into.isAligned(alignment)) {
             HostFile.readAll(fd, offset, into, from, length);

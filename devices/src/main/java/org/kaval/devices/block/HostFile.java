@@ -9,10 +9,11 @@ import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileStatus;
+import org.kaval.linux.IoUring;
 import org.kaval.linux.IoVector;
 
 /// A file or block device of the host.
-final class HostFile implements BlockFile {
+final class HostFile implements BlockFile, RingAccess {
     private final Fd fd;
     private final FileStatus.Kind kind;
     private final boolean ignoresFlushes;
@@ -138,6 +139,47 @@ final class HostFile implements BlockFile {
             return;
         }
         writeAll(fd, offset, source, from, length);
+    }
+
+    @Override
+    public RingAccess rings() {
+        return this;
+    }
+
+    @Override
+    public boolean read(IoUring ring, long token, long offset, IoVector into) {
+        if (into.count() == 0 || (direct != null && !direct.takes(offset, into))) {
+            return false;
+        }
+        ring.read(fd, into, offset, token);
+        return true;
+    }
+
+    @Override
+    public boolean write(IoUring ring, long token, long offset, IoVector source) {
+        if (source.count() == 0 || (direct != null && !direct.takes(offset, source))) {
+            return false;
+        }
+        ring.write(fd, source, offset, token);
+        return true;
+    }
+
+    @Override
+    public boolean flush(IoUring ring, long token) {
+        if (ignoresFlushes || lost != null) {
+            return false;
+        }
+        ring.flush(fd, token);
+        return true;
+    }
+
+    @Override
+    public void flushed(int result) throws IOException {
+        if (result < 0) {
+            var failure = new ErrnoException("fdatasync", name(), -result);
+            lost = failure;
+            throw failure;
+        }
     }
 
     /// Reads in as many calls as it takes; what is behind the end of the file is zeroes.

@@ -1,6 +1,7 @@
 package org.kaval.devices.block;
 
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.IoVector;
 
 /// An image that somebody else closes: to close it here puts on the disk what has been written.
@@ -28,6 +29,11 @@ record LentImage(BlockImage image) implements BlockImage {
     @Override
     public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
         return image.tryRead(offset, into, from, length);
+    }
+
+    @Override
+    public @Nullable RingAccess rings() {
+        return image.rings();
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.IoVector;
 
 /// An image whose file, or block device, is the disk byte for byte.
@@ -81,6 +82,11 @@ public final class RawImage implements BlockImage {
     public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
         Objects.checkFromIndexSize(offset, length, size);
         return file.tryRead(offset, into, from, length);
+    }
+
+    @Override
+    public @Nullable RingAccess rings() {
+        return file.rings();
     }
 
     @Override

@@ -8,6 +8,8 @@ import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.RingAccess;
+import org.kaval.linux.IoUring;
 import org.kaval.linux.IoVector;
 import org.kaval.memory.GuestFault;
 
@@ -52,6 +54,7 @@ final class BlockRequests implements QueueThreads.Handler {
     private final byte[] id;
     private final IoVector vector = new IoVector(VirtioBlock.QUEUE_SIZE + 2);
     private final AtomicInteger errors = new AtomicInteger();
+    private int begun; // the type of the request that is in a ring
 
     BlockRequests(VirtioBlock disk, BlockImage image, RateLimit limit, String serial) {
         this.disk = disk;
@@ -112,13 +115,78 @@ final class BlockRequests implements QueueThreads.Handler {
         try {
             status = perform(type, sector, data, request);
         } catch (IOException e) {
-            if (errors.incrementAndGet() <= LOGGED_ERRORS) {
-                LOG.log(Level.WARNING, "{0}: {1}", disk.name(), e.getMessage());
-            }
-            status = S_IOERR;
+            status = failed(e);
         }
         out.writeByte(out.size() - 1, status);
         return out.size();
+    }
+
+    /// Begins in `ring` what {@link #tryHandle} has not done.
+    ///
+    /// @return whether there will be a result, for {@link #end}; else it is for {@link #handle}
+    boolean begin(DescriptorChain request, RingAccess access, IoUring ring, long token) {
+        GuestBuffers in = request.readable();
+        GuestBuffers out = request.writable();
+        int type = in.readLe32(0);
+        long sector = in.readLe64(8);
+        if (isWrongWayRound(type, request)) {
+            return false;
+        }
+        begun = type;
+        vector.clear();
+        return switch (type) {
+            case T_IN -> {
+                long data = out.size() - 1;
+                yield isOnDisk(sector, data)
+                        && add(out, 0, data)
+                        && access.read(ring, token, sector * SECTOR, vector);
+            }
+            case T_OUT -> {
+                long data = in.size() - HEADER;
+                yield disk.isCached()
+                        && !image.readOnly()
+                        && isOnDisk(sector, data)
+                        && add(in, HEADER, data)
+                        && access.write(ring, token, sector * SECTOR, vector);
+            }
+            case T_FLUSH -> !image.readOnly() && access.flush(ring, token);
+            default -> false;
+        };
+    }
+
+    private boolean add(GuestBuffers buffers, long offset, long data) {
+        buffers.addTo(vector, offset, data);
+        return true;
+    }
+
+    /// Ends what {@link #begin} has begun.
+    ///
+    /// @return as {@link #handle}
+    long end(DescriptorChain request, RingAccess access, int result) {
+        GuestBuffers out = request.writable();
+        int status = S_OK;
+        if (begun == T_FLUSH) {
+            try {
+                access.flushed(result);
+            } catch (IOException e) {
+                status = failed(e);
+            }
+        } else if (result != vector.byteSize()) {
+            return handle(request); // cut short, or refused: that says why
+        } else if (begun == T_IN) {
+            disk.countRead(result);
+        } else {
+            disk.countWrite(result);
+        }
+        out.writeByte(out.size() - 1, status);
+        return out.size();
+    }
+
+    private int failed(IOException e) {
+        if (errors.incrementAndGet() <= LOGGED_ERRORS) {
+            LOG.log(Level.WARNING, "{0}: {1}", disk.name(), e.getMessage());
+        }
+        return S_IOERR;
     }
 
     private int perform(int type, long sector, long data, DescriptorChain request)

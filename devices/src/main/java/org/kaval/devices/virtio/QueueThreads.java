@@ -20,7 +20,7 @@ import org.kaval.memory.GuestFault;
 /// microseconds before it asks to be rung for ({@link Patience}).
 ///
 /// Made and closed by one thread at a time.
-public final class QueueThreads implements AutoCloseable {
+public final class QueueThreads implements QueueService {
     private final String name;
     private final VirtioLink link;
     private final VirtQueue queue;

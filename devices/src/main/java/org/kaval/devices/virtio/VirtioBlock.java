@@ -6,11 +6,14 @@ import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.StateFields;
 import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.RingAccess;
 
 /// A disk (§5.2): sectors of 512 bytes.
 ///
@@ -74,7 +77,7 @@ public final class VirtioBlock implements VirtioDevice {
     private final Options options;
     private final RateLimit limit;
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
-    private final List<QueueThreads> threads = new ArrayList<>(); // who activates and resets
+    private final List<QueueService> services = new ArrayList<>(); // who activates and resets
     private @Nullable VirtioLink link;
     private final LongAdder reads = new LongAdder();
     private final LongAdder readBytes = new LongAdder();
@@ -84,17 +87,33 @@ public final class VirtioBlock implements VirtioDevice {
     private volatile boolean cached;
     private boolean mayChangeCache; // who activates and writes the configuration
 
+    /// Who waits for the host's disk.
+    public enum Engine {
+        /// As many threads as requests wait, up to 16 for a queue.
+        THREADS,
+
+        /// The kernel: a thread for a queue, with a ring. Where the kernel does not have or allow
+        /// it, the image is not a file as it is, or there is a limit, threads nevertheless.
+        IO_URING
+    }
+
     /// How a disk is.
     ///
     /// @param serial what the driver can ask for: at most 20 characters of ASCII
     /// @param queues 1 to 64; one for each vCPU lets them not disturb each other
     /// @param operations how many requests pass
     /// @param bytes how much data passes
+    /// @param engine who waits for the host's disk
     public record Options(
-            String serial, int queues, RateLimit.Rate operations, RateLimit.Rate bytes) {
+            String serial,
+            int queues,
+            RateLimit.Rate operations,
+            RateLimit.Rate bytes,
+            Engine engine) {
         /// One queue, without serial number or limits.
         public static final Options DEFAULT =
-                new Options("", 1, RateLimit.Rate.UNLIMITED, RateLimit.Rate.UNLIMITED);
+                new Options(
+                        "", 1, RateLimit.Rate.UNLIMITED, RateLimit.Rate.UNLIMITED, Engine.THREADS);
 
         public Options {
             if (serial.length() > BlockRequests.ID_SIZE
@@ -109,20 +128,29 @@ public final class VirtioBlock implements VirtioDevice {
             }
         }
 
+        /// Whether there is a limit of operations or of bytes.
+        public boolean isLimited() {
+            return operations.perSecond() != 0 || bytes.perSecond() != 0;
+        }
+
         public Options withSerial(String value) {
-            return new Options(value, queues, operations, bytes);
+            return new Options(value, queues, operations, bytes, engine);
         }
 
         public Options withQueues(int value) {
-            return new Options(serial, value, operations, bytes);
+            return new Options(serial, value, operations, bytes, engine);
         }
 
         public Options withOperations(RateLimit.Rate value) {
-            return new Options(serial, queues, value, bytes);
+            return new Options(serial, queues, value, bytes, engine);
         }
 
         public Options withBytes(RateLimit.Rate value) {
-            return new Options(serial, queues, operations, value);
+            return new Options(serial, queues, operations, value, engine);
+        }
+
+        public Options withEngine(Engine value) {
+            return new Options(serial, queues, operations, bytes, value);
         }
     }
 
@@ -209,21 +237,29 @@ public final class VirtioBlock implements VirtioDevice {
         config.set(WRITEBACK, 1, cached ? 1 : 0);
         limit.resume();
         for (int i = 0; i < options.queues; i++) {
-            threads.add(
-                    QueueThreads.start(
-                            "%s-q%d".formatted(name, i),
-                            attached,
-                            i,
-                            THREADS,
-                            () -> new BlockRequests(this, image, limit, options.serial)));
+            services.add(serve(attached, i));
         }
+    }
+
+    /// Rate limits need threads, which wait for them.
+    private QueueService serve(VirtioLink attached, int queue) {
+        String title = "%s-q%d".formatted(name, queue);
+        Supplier<BlockRequests> handlers =
+                () -> new BlockRequests(this, image, limit, options.serial);
+        RingAccess rings = options.engine == Engine.IO_URING ? image.rings() : null;
+        Optional<QueueService> ring =
+                rings != null && !options.isLimited()
+                        ? BlockRing.start(title, attached, queue, rings, handlers)
+                        : Optional.empty();
+        return ring.orElseGet(
+                () -> QueueThreads.start(title, attached, queue, THREADS, handlers::get));
     }
 
     @Override
     public void reset() {
         limit.cancel();
-        threads.forEach(QueueThreads::close);
-        threads.clear();
+        services.forEach(QueueService::close);
+        services.clear();
         mayChangeCache = false;
         config.set(WRITEBACK, 1, 1);
     }
