@@ -86,7 +86,13 @@ public final class SocketBackend implements NetBackend {
     }
 
     void disconnected(String why) {
-        LOG.log(Level.INFO, "{0}: {1}", name, why);
+        LOG.log(
+                Level.WARNING,
+                listener != null
+                        ? "{0}: {1}; the link is down until the next comes"
+                        : "{0}: {1}; the link stays down",
+                name,
+                why);
     }
 
     @Override
