@@ -84,6 +84,7 @@ record DiskSpec(
             if (isKeyword(part)
                     && !part.startsWith("path=")
                     && !part.startsWith("format=")
+                    && !part.startsWith("engine=") // may be for raw images only
                     && !part.equals("overlay")) {
                 parts.add(part.replace(",", ",,"));
             }

@@ -17,6 +17,19 @@ import org.kaval.machine.ConfigException;
 
 class DiskSpecTest {
     @Test
+    void anotherImageTakesThePlaceOfTheOneThatIsNamed() {
+        assertEquals(
+                "path=/c,,d.qcow2,format=qcow2,overlay,queues=2,serial=a,,b",
+                DiskSpec.withImage(
+                        "x.img,format=raw,engine=io_uring,queues=2,serial=a,,b",
+                        Path.of("/c,d.qcow2"),
+                        true));
+        assertEquals(
+                "path=/c,format=qcow2,id=web",
+                DiskSpec.withImage("path=/x,overlay,id=web", Path.of("/c"), false));
+    }
+
+    @Test
     void fileAloneIsWritableAndUnlimited() {
         DiskSpec disk = DiskSpec.parse("a disk.img", 1);
 
