@@ -25,8 +25,8 @@ final class DiskOptions {
                             "A disk on an image or block device; several times for several disks. After the file:"
                                     + " format=raw|qcow2 (default: by its name), readonly, overlay (throw away what"
                                     + " is written), id=NAME, serial=TEXT, cache=writeback|none|unsafe,"
-                                    + " discard=unmap|ignore, queues=N, iops=N and bandwidth=SIZE a second,"
-                                    + " burst=SECONDS of these at once.")
+                                    + " discard=unmap|ignore, queues=N, engine=threads|io_uring, iops=N and"
+                                    + " bandwidth=SIZE a second, burst=SECONDS of these at once.")
                     .build();
 
     private final OptionSpec ephemeral =
