@@ -3,7 +3,7 @@ package org.kaval.ci.bench;
 import org.openjdk.jmh.Main;
 
 /// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `restore`,
-/// `clones`, `disk`, `boot` with how often); other arguments go to JMH.
+/// `clones`, `disk`, `net`, `boot` with how often); other arguments go to JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -16,6 +16,7 @@ public final class Benchmarks {
                 RestoreTime.run();
                 CloneCosts.run();
                 DiskReads.run();
+                NetPackets.run();
                 BootTime.run(BootTime.ROUNDS);
                 Main.main(new String[] {"IoctlBenchmark"});
             }
@@ -25,6 +26,7 @@ public final class Benchmarks {
             case "restore" -> RestoreTime.run();
             case "clones" -> CloneCosts.run();
             case "disk" -> DiskReads.run();
+            case "net" -> NetPackets.run();
             case "boot" ->
                     BootTime.run(args.length > 1 ? Integer.parseInt(args[1]) : BootTime.ROUNDS);
             case "complaints" -> QemuComplaints.run();

@@ -168,10 +168,10 @@ final class DiskReads {
     }
 
     /// The payload with what enters it on a machine without firmware.
-    private static Path rom(Path payload) throws IOException, InterruptedException {
+    static Path rom(Path payload) throws IOException, InterruptedException {
         Path folder = Files.createDirectories(Path.of("target/bench")).toAbsolutePath();
         Path object = folder.resolve("rom.o");
-        Path file = folder.resolve("blocks.rom");
+        Path file = folder.resolve(payload.getFileName() + ".rom");
         tool("gcc", "-c", "-o", object.toString(), "src/test/guest/rom.S");
         tool("objcopy", "-O", "binary", object.toString(), file.toString());
         byte[] rom = Files.readAllBytes(file);
@@ -183,7 +183,7 @@ final class DiskReads {
         return Files.write(file, rom);
     }
 
-    private static void tool(String... command) throws IOException, InterruptedException {
+    static void tool(String... command) throws IOException, InterruptedException {
         if (new ProcessBuilder(command).inheritIO().start().waitFor() != 0) {
             throw new IOException("failed: " + Arrays.toString(command));
         }
