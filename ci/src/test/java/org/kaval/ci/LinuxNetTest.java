@@ -107,6 +107,7 @@ class LinuxNetTest {
                                 folder.toString(),
                                 Image.kaval(),
                                 work.toString()))) {
+            host.awaitOutput("machines have started");
             host.awaitOutput(": 4 queues"); // the guests are there
             host.awaitOutput(": cable, to b");
             int status = host.awaitExit();
