@@ -20,7 +20,7 @@
 #include <linux/virtio_net.h>
 #include <net/if.h>
 
-enum { BATCH = 64, LARGEST = 65549, SEGMENT = 1448 };
+enum { BATCH = 64, LARGEST = 65214, SEGMENT = 1448 };
 
 static struct {
     struct virtio_net_hdr header;
