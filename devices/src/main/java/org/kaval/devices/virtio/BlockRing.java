@@ -96,7 +96,7 @@ final class BlockRing implements QueueService {
                 }
                 if (busy && !broken) {
                     ring.submit();
-                } else {
+                } else if (!stopping) { // whose ring may have been heard with a driver's
                     sleep();
                 }
             }

@@ -213,7 +213,7 @@ class BlockRingTest {
     void resetWaitsForWhatIsInFlight() throws Exception {
         byte[] content = random(SECTORS * SECTOR);
         try (BlockDriver driver = open(content, ImageOptions.READ_ONLY.withCache(Cache.NONE))) {
-            for (int round = 0; round < 50; round++) {
+            for (int round = 0; round < 200; round++) {
                 for (int i = 0; i < 64; i++) {
                     add(driver, i, T_IN, (long) i * BLOCK / SECTOR);
                 }
