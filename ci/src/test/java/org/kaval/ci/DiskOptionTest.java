@@ -142,7 +142,7 @@ class DiskOptionTest {
                 "--disk",
                 image + ",cache=unsafe,discard=ignore,queues=4,iops=10,bandwidth=1M,burst=2",
                 "--mmio");
-        assertEndsWell("--disk", image + ",cache=none,engine=io_uring");
+        assertEndsWell("--disk", image + ",engine=io_uring");
         assertArrayEquals(new byte[1 << 20], Files.readAllBytes(image));
     }
 
