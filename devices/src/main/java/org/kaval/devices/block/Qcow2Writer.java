@@ -120,8 +120,11 @@ final class Qcow2Writer {
         return (int) (cluster - first);
     }
 
+    /// An entry that is marked as in use by the disk alone and has no place is one without a place.
     private static boolean isInPlace(long entry) {
-        return (entry & Qcow2.COPIED) != 0 && (entry & (Qcow2.COMPRESSED | Qcow2.ZERO)) == 0;
+        return (entry & Qcow2.COPIED) != 0
+                && (entry & (Qcow2.COMPRESSED | Qcow2.ZERO)) == 0
+                && (entry & Qcow2.OFFSET_MASK) != 0;
     }
 
     /// Zeroes that have a place of their own.
