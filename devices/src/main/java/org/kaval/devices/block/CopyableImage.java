@@ -12,12 +12,11 @@ import org.kaval.linux.IoVector;
 ///
 /// While no copy is made it costs a look at a field for each change, and reads never cost more. Any
 /// thread, as any {@link BlockImage}.
-public final class CopyableImage implements BlockImage {
-    private final BlockImage image;
+public final class CopyableImage extends ForwardingImage {
     private volatile @Nullable ImageCopy copy;
 
     private CopyableImage(BlockImage image) {
-        this.image = image;
+        super(image);
     }
 
     /// Takes over `image`, which is closed with it.
@@ -76,31 +75,6 @@ public final class CopyableImage implements BlockImage {
     }
 
     @Override
-    public String name() {
-        return image.name();
-    }
-
-    @Override
-    public long size() {
-        return image.size();
-    }
-
-    @Override
-    public boolean readOnly() {
-        return image.readOnly();
-    }
-
-    @Override
-    public void read(long offset, IoVector into, long from, long length) throws IOException {
-        image.read(offset, into, from, length);
-    }
-
-    @Override
-    public boolean tryRead(long offset, IoVector into, long from, long length) throws IOException {
-        return image.tryRead(offset, into, from, length);
-    }
-
-    @Override
     public @Nullable RingAccess rings() {
         RingAccess access = image.rings();
         return access == null ? null : new Copying(access);
@@ -143,11 +117,6 @@ public final class CopyableImage implements BlockImage {
     }
 
     @Override
-    public void flush() throws IOException {
-        image.flush();
-    }
-
-    @Override
     public void discard(long offset, long length) throws IOException {
         beforeChange(offset, length);
         image.discard(offset, length);
@@ -165,15 +134,5 @@ public final class CopyableImage implements BlockImage {
             beforeChange(bytes, size() - bytes);
         }
         image.resize(bytes);
-    }
-
-    @Override
-    public Extent extent(long offset, long limit) throws IOException {
-        return image.extent(offset, limit);
-    }
-
-    @Override
-    public void close() throws IOException {
-        image.close();
     }
 }
