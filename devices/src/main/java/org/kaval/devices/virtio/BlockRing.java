@@ -86,15 +86,14 @@ final class BlockRing implements QueueService {
             doorbell.poll(ring, DOORBELL);
             while (!stopping) {
                 boolean busy = endAll();
-                boolean broken = false;
                 try {
                     busy |= beginAll();
                     busy = busy || isRequested();
                 } catch (GuestFault fault) {
                     link.needsReset(fault);
-                    broken = true;
+                    busy = false;
                 }
-                if (busy && !broken) {
+                if (busy) {
                     ring.submit();
                 } else if (!stopping) { // whose ring may have been heard with a driver's
                     sleep();
@@ -213,11 +212,7 @@ final class BlockRing implements QueueService {
     private void awaitAll() {
         while (free.size() < slots.size()) {
             ring.await();
-            while (ring.next()) {
-                if (ring.token() != DOORBELL) {
-                    end(slots.get((int) ring.token()));
-                }
-            }
+            endAll();
         }
     }
 
