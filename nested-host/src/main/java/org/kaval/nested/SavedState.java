@@ -51,9 +51,10 @@ final class SavedState {
 
     /// Restores it; saves it first if need be. A state that cannot be restored is saved anew, once.
     NestedHost restore() throws IOException, InterruptedException {
+        Path saved = cache.directory(KIND, key, this::save);
         try {
-            return restore(cache.directory(KIND, key, this::save));
-        } catch (NestedHostException e) {
+            return restore(saved);
+        } catch (IOException e) {
             LOG.log(System.Logger.Level.WARNING, "saved again: {0}", e.getMessage());
             cache.discard(KIND, key);
             return restore(cache.directory(KIND, key, this::save));
@@ -85,8 +86,9 @@ final class SavedState {
     private void save(Path folder) throws IOException {
         try {
             boot(folder);
-        } catch (NestedHostException e) {
-            // QEMU, whose guest's RAM is a file there, is only told SIGBUS
+        } catch (IOException e) {
+            // QEMU, whose guest's RAM is a file there, is only told SIGBUS: what is seen of that is
+            // its end, or that a pipe to it broke
             if (Files.getFileStore(folder).getUsableSpace() < FULL) {
                 throw new IOException("No space left on device", e);
             }
