@@ -3,7 +3,7 @@ package org.kaval.ci.bench;
 import org.openjdk.jmh.Main;
 
 /// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `restore`,
-/// `clones`, `disk`, `net`, `boot` with how often); other arguments go to JMH.
+/// `clones`, `net`, and `disk` and `boot` with how often); other arguments go to JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -15,7 +15,7 @@ public final class Benchmarks {
                 VmLifeCycle.run();
                 RestoreTime.run();
                 CloneCosts.run();
-                DiskReads.run();
+                DiskReads.run(DiskReads.ROUNDS);
                 NetPackets.run();
                 BootTime.run(BootTime.ROUNDS);
                 Main.main(new String[] {"IoctlBenchmark"});
@@ -25,12 +25,15 @@ public final class Benchmarks {
             case "life" -> VmLifeCycle.run();
             case "restore" -> RestoreTime.run();
             case "clones" -> CloneCosts.run();
-            case "disk" -> DiskReads.run();
+            case "disk" -> DiskReads.run(rounds(args, DiskReads.ROUNDS));
             case "net" -> NetPackets.run();
-            case "boot" ->
-                    BootTime.run(args.length > 1 ? Integer.parseInt(args[1]) : BootTime.ROUNDS);
+            case "boot" -> BootTime.run(rounds(args, BootTime.ROUNDS));
             case "complaints" -> QemuComplaints.run();
             default -> Main.main(args);
         }
+    }
+
+    private static int rounds(String[] args, int usual) {
+        return args.length > 1 ? Integer.parseInt(args[1]) : usual;
     }
 }

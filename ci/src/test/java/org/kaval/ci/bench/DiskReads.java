@@ -13,11 +13,11 @@ import java.util.concurrent.TimeUnit;
 import org.kaval.ci.CompiledPayloads;
 
 /// How fast a guest reads from a virtio disk whose file is in the page cache: the packaged image
-/// beside `qemu-system-x86_64 -M microvm` with its threads and with io_uring, in turns. The guest
-/// is `blocks.c`, the same code for both, and its loop is in ring 3: it runs on the processor
-/// itself with any KVM.
+/// beside `qemu-system-x86_64 -M microvm` with its threads and with io_uring, and beside the same
+/// path in C (`disk.c`), in turns. The guest is `blocks.c`, the same code for all, and its loop is
+/// in ring 3: it runs on the processor itself with any KVM.
 final class DiskReads {
-    private static final int ROUNDS = 7;
+    static final int ROUNDS = 7;
     private static final int DISK_SIZE = 256 << 20;
     private static final int ROM_PAYLOAD = 0x1000;
     private static final int ROM_ROOM = 0xe000;
@@ -50,7 +50,7 @@ final class DiskReads {
 
     private DiskReads() {}
 
-    static void run() throws Exception {
+    static void run(int rounds) throws Exception {
         new CompiledPayloads().make(Path.of(""));
         Path payload = CompiledPayloads.file("blocks");
         Path disk = disk();
@@ -60,12 +60,14 @@ final class DiskReads {
         for (String engine : List.of("threads", "io_uring")) {
             contenders.add(new Contender("qemu, aio=" + engine, qemu(rom, disk, engine)));
         }
-        for (int i = 0; i < ROUNDS; i++) {
+        var yardstick = new Contender("in C", inC(payload, disk));
+        for (int i = 0; i < rounds; i++) {
             for (Contender contender : contenders) {
                 measure(contender);
             }
+            measure(yardstick);
         }
-        report(contenders);
+        report(contenders, yardstick, rounds);
         Files.delete(disk);
     }
 
@@ -103,33 +105,47 @@ final class DiskReads {
         }
     }
 
-    private static void report(List<Contender> contenders) {
-        System.out.printf("%nrequests a second, medians of %d rounds%n", ROUNDS);
+    private static void report(List<Contender> contenders, Contender yardstick, int rounds) {
+        System.out.printf("%nrequests a second, medians of %d rounds%n", rounds);
         System.out.printf("%-24s", "");
         for (String phase : PHASES) {
             System.out.printf("%30s", phase);
         }
         System.out.printf("%36s%n", "doorbell to used ring, p50 and p99");
         for (Contender contender : contenders) {
-            System.out.printf("%-24s", contender.name);
-            for (Samples rate : contender.rates) {
-                System.out.printf("%30.0f", rate.median());
-            }
-            System.out.printf(
-                    "%19.0f %9.0f cycles%n", contender.median.median(), contender.slow.median());
+            print(contender);
         }
-        System.out.printf("%-24s", "ratio to the best other");
+        print(yardstick);
+        Contender kaval = contenders.getFirst();
+        printRatio("to the best other", kaval, contenders.subList(1, contenders.size()));
+        System.out.println();
+        printRatio("to C", kaval, List.of(yardstick));
+        System.out.printf(
+                "%19.2f %9.2f times as long%n",
+                kaval.median.median() / yardstick.median.median(),
+                kaval.slow.median() / yardstick.slow.median());
+    }
+
+    private static void print(Contender contender) {
+        System.out.printf("%-24s", contender.name);
+        for (Samples rate : contender.rates) {
+            System.out.printf("%30.0f", rate.median());
+        }
+        System.out.printf(
+                "%19.0f %9.0f cycles%n", contender.median.median(), contender.slow.median());
+    }
+
+    private static void printRatio(String to, Contender kaval, List<Contender> others) {
+        System.out.printf("%-24s", "ratio " + to);
         for (int phase = 0; phase < PHASES.length; phase++) {
             int of = phase;
             double best =
-                    contenders.stream()
-                            .skip(1)
+                    others.stream()
                             .mapToDouble(other -> other.rates.get(of).median())
                             .max()
                             .orElseThrow();
-            System.out.printf("%30.2f", contenders.getFirst().rates.get(phase).median() / best);
+            System.out.printf("%30.2f", kaval.rates.get(phase).median() / best);
         }
-        System.out.println();
     }
 
     private static Path disk() throws IOException {
@@ -151,6 +167,13 @@ final class DiskReads {
                 "--mmio",
                 "--disk",
                 disk + ",format=raw");
+    }
+
+    private static List<String> inC(Path payload, Path disk)
+            throws IOException, InterruptedException {
+        Path program = Files.createDirectories(Path.of("target/bench")).resolve("disk");
+        tool("gcc", "-O2", "-Wall", "-o", program.toString(), "src/test/bench/disk.c");
+        return List.of(program.toAbsolutePath().toString(), payload.toString(), disk.toString());
     }
 
     private static List<String> qemu(Path rom, Path disk, String engine) {
