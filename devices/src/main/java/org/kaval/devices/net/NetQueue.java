@@ -1,5 +1,6 @@
 package org.kaval.devices.net;
 
+import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
@@ -20,16 +21,23 @@ public interface NetQueue {
     /// The frame was lost: there was no room for it, or nobody to take it.
     long LOST = -2;
 
-    /// How large the next frame is at most, with its header; {@link #WOULD_WAIT} if it is known
-    /// that there is none.
+    /// How large the next frame will be, with its header, as far as is known; {@link #WOULD_WAIT}
+    /// if it is known that there is none.
     long peek() throws ErrnoException;
 
     /// Receives a frame. Behind the bytes of `into` there is room for one more range, which this
     /// may use.
     ///
     /// @param into room for as many bytes as {@link #peek} said, or for fewer
-    /// @return how many bytes it has with its header, {@link #WOULD_WAIT}, or {@link #LOST}
+    /// @return how many bytes it has with its header, {@link #WOULD_WAIT}, or {@link #LOST}; if
+    ///   these are more than `into` had room for, what did not fit is at the beginning of {@link
+    ///   #rest}
     long receive(IoVector into) throws ErrnoException;
+
+    /// What of the frame that was received last did not fit, until the next is.
+    default MemorySegment rest() {
+        return MemorySegment.NULL;
+    }
 
     /// Sends a frame.
     ///

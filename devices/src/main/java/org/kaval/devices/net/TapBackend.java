@@ -28,12 +28,12 @@ public final class TapBackend implements NetBackend {
     private final Tap tap;
     private final List<Queue> queues;
     private final int offloads;
-    private final int mtu;
-    private volatile long largest; // with its header
+    private final int usual; // how large a frame is that nobody has to cut up, with its header
+    private volatile int largest; // how large one can be
 
     private TapBackend(Tap tap) throws ErrnoException {
         this.tap = tap;
-        this.mtu = tap.mtu();
+        this.usual = NetQueue.HEADER + Math.min(tap.mtu(), 65_535) + AROUND;
         this.queues = tap.queues().stream().map(Queue::new).toList();
         int safe = CHECKSUM | TSO4 | TSO6 | ECN;
         if (tap.setOffload(WITHOUT_UFO | Tap.TUN_F_UFO)) {
@@ -166,8 +166,7 @@ public final class TapBackend implements NetBackend {
             LOG.log(Level.WARNING, "{0} refuses offloads 0x{1}", name(), Integer.toHexString(bits));
         }
         boolean large = (bits & ~Tap.TUN_F_CSUM) != 0;
-        int frame = large ? MAX_FRAME : Math.min(mtu, 65_535) + AROUND;
-        largest = (long) NetQueue.HEADER + frame;
+        largest = large ? NetQueue.HEADER + MAX_FRAME : usual;
     }
 
     private static int bit(int allowed, int mine, int kernels) {
@@ -199,25 +198,39 @@ public final class TapBackend implements NetBackend {
     }
 
     private final class Queue implements NetQueue {
+        /// After a large frame so many usual ones make it likely that the next is usual, too.
+        private static final int MANY = 64;
+
         private final Fd fd;
-        private final MemorySegment spill = Arena.ofAuto().allocate(1);
+        private final MemorySegment rest = Arena.ofAuto().allocate(HEADER + MAX_FRAME + 1);
+        private int expectingLarge;
 
         Queue(Fd fd) {
             this.fd = fd;
         }
 
+        /// A vector for the largest frame has many ranges, which cost more than a usual frame does.
         @Override
         public long peek() {
-            return largest;
+            return expectingLarge > 0 ? largest : usual;
         }
 
         /// The kernel cuts off what there is no room for, and does not say so.
         @Override
         public long receive(IoVector into) throws ErrnoException {
-            long room = into.byteSize();
-            into.add(spill, 0, 1);
-            long count = fd.readv(into, 0, room + 1);
-            return count > room ? LOST : count;
+            into.add(rest, 0, rest.byteSize());
+            long count = fd.readv(into, 0, into.byteSize());
+            if (count > usual) {
+                expectingLarge = MANY;
+            } else if (count >= 0 && expectingLarge > 0) {
+                expectingLarge--;
+            }
+            return count > HEADER + MAX_FRAME ? LOST : count;
+        }
+
+        @Override
+        public MemorySegment rest() {
+            return rest;
         }
 
         @Override

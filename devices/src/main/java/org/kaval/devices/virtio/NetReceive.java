@@ -72,13 +72,16 @@ final class NetReceive implements NetThread.Work {
         if (count == 0) {
             return Next.AWAIT_DRIVER;
         }
-        fillVector(Math.min(expected, bytes - ownHeader));
+        long offered = Math.min(expected, bytes - ownHeader);
+        fillVector(offered);
         long received = host.receive(vector);
         if (received == NetQueue.WOULD_WAIT) {
             return Next.AWAIT_HOST;
         }
         NetCounters counters = device.received();
-        if (received == NetQueue.LOST || received - hostHeader < NetTransmit.ETHERNET_HEADER) {
+        if (received == NetQueue.LOST
+                || received - hostHeader < NetTransmit.ETHERNET_HEADER
+                || (received > offered && !takesRest(offered, received))) {
             counters.drop();
             return Next.GO_ON;
         }
@@ -131,6 +134,19 @@ final class NetReceive implements NetThread.Work {
             left -= here;
             skip = 0;
         }
+    }
+
+    /// Copies what is larger than expected.
+    ///
+    /// @return whether there is room for it
+    private boolean takesRest(long offered, long received) {
+        gather(received + ownHeader);
+        if (bytes - ownHeader < received) {
+            return false;
+        }
+        fillVector(received);
+        vector.copyFrom(offered, host.rest(), 0, received - offered);
+        return true;
     }
 
     private boolean passes(long received) {
