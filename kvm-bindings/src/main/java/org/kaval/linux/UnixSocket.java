@@ -1,6 +1,7 @@
 package org.kaval.linux;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.lang.foreign.Arena;
@@ -25,6 +26,7 @@ public final class UnixSocket {
     static final int SOCK_CLOEXEC = 0x8_0000;
     static final int SHUT_RD = 0;
     static final int SHUT_WR = 1;
+    static final int SIOCINQ = 0x541b; // linux/sockios.h, as FIONREAD of asm-generic/ioctls.h
     static final int SOMAXCONN = 4096;
 
     /// `struct sockaddr_un { sa_family_t sun_family; char sun_path[108]; }`
@@ -98,6 +100,15 @@ public final class UnixSocket {
     /// Makes writes of the other side fail (shutdown(2)). Nothing happens if it has gone.
     public static void endReading(Fd connection) {
         Syscall.call(Syscall.SHUTDOWN, connection.number(), SHUT_RD, 0, 0, 0, 0);
+    }
+
+    /// How many bytes there are to read (unix(7), SIOCINQ).
+    public static int unread(Fd connection) throws ErrnoException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment count = arena.allocate(JAVA_INT);
+            connection.ioctl("SIOCINQ", SIOCINQ, count);
+            return count.get(JAVA_INT, 0);
+        }
     }
 
     private static Fd open(Path path) throws ErrnoException {

@@ -294,6 +294,7 @@ class AbiLayoutTest {
                 Map.entry("SHUT_RD", (long) UnixSocket.SHUT_RD),
                 Map.entry("SHUT_WR", (long) UnixSocket.SHUT_WR),
                 Map.entry("SOMAXCONN", (long) UnixSocket.SOMAXCONN),
+                Map.entry("SIOCINQ", (long) UnixSocket.SIOCINQ),
                 Map.entry("sizeof(struct sockaddr_un)", (long) UnixSocket.SIZE),
                 Map.entry("offsetof(struct sockaddr_un, sun_path)", (long) UnixSocket.PATH),
                 Map.entry(

@@ -1,6 +1,7 @@
 package org.kaval.devices.virtio;
 
 import org.kaval.devices.Threads;
+import org.kaval.linux.ErrnoException;
 import org.kaval.linux.WakeUp;
 import org.kaval.memory.GuestFault;
 
@@ -12,6 +13,7 @@ final class DeviceThread implements AutoCloseable {
     private final VirtioLink link;
     private final WakeUp wakeUp;
     private final Work work;
+    private final Waiting waiting;
     private final Thread thread;
     private volatile boolean stopping;
 
@@ -25,16 +27,40 @@ final class DeviceThread implements AutoCloseable {
         boolean step();
     }
 
-    private DeviceThread(String name, VirtioLink link, Work work) {
+    /// How it waits for more to do.
+    @FunctionalInterface
+    interface Waiting {
+        /// Waits for the doorbell, and for what else there is.
+        ///
+        /// @param busy whether there is more to do now: then it only looks
+        void await(boolean busy) throws ErrnoException;
+    }
+
+    private DeviceThread(String name, VirtioLink link, Work work, Waiting waiting) {
         this.link = link;
         this.wakeUp = link.doorbell(0);
         this.work = work;
+        this.waiting = waiting;
         this.thread = Thread.ofPlatform().name(name).daemon().unstarted(this::run);
     }
 
     /// Starts it. The doorbell of queue 0 wakes it, which is the one of all queues.
     static DeviceThread start(String name, VirtioLink link, Work work) {
-        var started = new DeviceThread(name, link, work);
+        WakeUp doorbell = link.doorbell(0);
+        return start(
+                name,
+                link,
+                work,
+                busy -> {
+                    if (!busy) {
+                        doorbell.await(-1);
+                    }
+                });
+    }
+
+    /// Starts one that waits for other things, too.
+    static DeviceThread start(String name, VirtioLink link, Work work, Waiting waiting) {
+        var started = new DeviceThread(name, link, work, waiting);
         started.thread.start();
         return started;
     }
@@ -42,9 +68,7 @@ final class DeviceThread implements AutoCloseable {
     private void run() {
         try {
             while (!stopping) {
-                if (!step()) {
-                    wakeUp.await(-1);
-                }
+                waiting.await(step());
             }
         } catch (Throwable bug) { // the thread's last frame: the machine has to hear of it
             link.broken(bug);

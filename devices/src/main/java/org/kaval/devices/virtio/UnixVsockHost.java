@@ -3,16 +3,10 @@ package org.kaval.devices.virtio;
 import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Epoll;
-import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.IoVector;
@@ -42,13 +36,12 @@ final class UnixVsockHost implements VsockHost, AutoCloseable {
     ///
     /// @param epoll watches for clients, with `token`, and streams; it stays the caller's
     static UnixVsockHost open(Path path, Epoll epoll, long token) throws IOException {
-        int bytes = path.toString().getBytes(StandardCharsets.UTF_8).length;
-        if (bytes + LONGEST_PORT.length() > UnixSocket.MAX_PATH) {
+        if (SocketPath.length(path) + LONGEST_PORT.length() > UnixSocket.MAX_PATH) {
             throw new IOException(
                     "%s: a socket's path has at most %d bytes, with a port behind it"
                             .formatted(path, UnixSocket.MAX_PATH));
         }
-        Fd listener = listen(path);
+        Fd listener = SocketPath.listen(path);
         var host = new UnixVsockHost(path, epoll, listener);
         boolean done = false;
         try {
@@ -60,32 +53,6 @@ final class UnixVsockHost implements VsockHost, AutoCloseable {
                 host.close();
             }
         }
-    }
-
-    private static Fd listen(Path path) throws IOException {
-        try {
-            return UnixSocket.listen(path);
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.ENOENT) {
-                throw new NoSuchFileException(String.valueOf(path.toAbsolutePath().getParent()));
-            }
-            if (e.errno() != Errno.EADDRINUSE) {
-                throw e;
-            }
-        }
-        if (!Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
-                .isOther()) {
-            throw new FileAlreadyExistsException(path.toString(), null, "is there, and no socket");
-        }
-        try (Fd _ = UnixSocket.connect(path)) {
-            throw new FileAlreadyExistsException(path.toString(), null, "is in use");
-        } catch (ErrnoException e) {
-            if (e.errno() != Errno.ECONNREFUSED) {
-                throw e;
-            }
-        }
-        Files.delete(path);
-        return UnixSocket.listen(path);
     }
 
     @Override

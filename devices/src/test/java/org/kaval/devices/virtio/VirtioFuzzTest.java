@@ -260,6 +260,39 @@ class VirtioFuzzTest {
         }
     }
 
+    static Stream<byte[]> portRequests() {
+        return Stream.of(
+                new byte[] {2, 0, 100, 11, 0, 8, 0, 0, 0},
+                new byte[] {-1, 6, 8, 1, 0, 1, 0, 3, 16, 0, 11, 8, 16, 2, 1, 2},
+                new byte[] {5, 0, 7, 15, 1, 2, 3, 1, 7});
+    }
+
+    /// What a driver does to named ports: which queue, and which piece of the script in which
+    /// direction.
+    @MethodSource("portRequests")
+    @FuzzTest(maxDuration = "5m")
+    void anyPortRequest(byte[] script) throws Exception {
+        var ports =
+                List.of(
+                        new VirtioPorts.Port("a", directory.resolve("a")),
+                        new VirtioPorts.Port("b", directory.resolve("b")));
+        try (var driver =
+                new DeviceDriver(
+                        VirtioPorts.open("ports", ports), GuestDriver.memory(RAM_OF_A_DEVICE))) {
+            driver.begin(FEATURES | VirtioPorts.F_MULTIPORT);
+            driver.memory.write(DeviceDriver.DATA, Arrays.copyOf(script, 0x180));
+            for (int i = 0; i + 2 < Math.min(script.length, 90); i += 3) {
+                long address = DeviceDriver.DATA + (script[i + 1] & 0xff);
+                driver.submit(
+                        script[i] & 7,
+                        new Buffer(address, script[i + 2] & 0x7f, (script[i] & 8) == 0));
+            }
+            driver.begin(FEATURES | VirtioPorts.F_MULTIPORT);
+            driver.request(1, Buffer.toRead(DeviceDriver.DATA, 3));
+            driver.request(7, Buffer.toRead(DeviceDriver.DATA, 64));
+        }
+    }
+
     /// What a driver does to registers.
     private interface Access {
         void at(long offset, int size, long value, boolean write);
