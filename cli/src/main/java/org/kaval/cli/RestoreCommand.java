@@ -80,8 +80,8 @@ final class RestoreCommand implements Callable<Integer> {
                         "Disks and other devices, and the files that they need, are those that kaval run"
                                 + " was given then. Of its options those may be given that say how the guest"
                                 + " is shown, named and ended: --name, --detach, --console, --snapshot-dir,"
-                                + " --time-limit, --grace, --on-reboot, --stats, --trace; --vsock, if it has"
-                                + " one; and --ephemeral, with which a snapshot without disks can be restored any"
+                                + " --time-limit, --grace, --on-reboot, --stats, --trace; --vsock and"
+                                + " --port, if it has them; and --ephemeral, with which a snapshot without disks can be restored any"
                                 + " number of times, several at once. One with disks always can.");
         return made;
     }

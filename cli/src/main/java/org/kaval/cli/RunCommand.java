@@ -54,6 +54,7 @@ final class RunCommand implements Callable<Integer> {
     private final RngOption rng = new RngOption();
     private final HvcOption hvc = new HvcOption();
     private final VsockOptions vsock = new VsockOptions();
+    private final PortOptions ports = new PortOptions();
     private final NetOptions net = new NetOptions();
     private final NameOptions naming = new NameOptions();
     private final BalloonOption balloon = new BalloonOption();
@@ -248,6 +249,7 @@ final class RunCommand implements Callable<Integer> {
                         .addOption(rng.spec())
                         .addOption(hvc.spec())
                         .addOption(vsock.spec())
+                        .addOption(ports.spec())
                         .addMixin("net", net.mixin())
                         .addOption(balloon.spec())
                         .addOption(cpus)
@@ -347,6 +349,7 @@ final class RunCommand implements Callable<Integer> {
             rng.attachTo(builder, boot.isKernel(), disk.transport());
             hvc.attachTo(builder, boot.isKernel(), disk.transport());
             vsock.attachTo(builder, disk.transport());
+            ports.attachTo(builder, disk.transport());
             net.parse().attachTo(builder, disk.transport());
             balloon.attachTo(builder, disk.transport());
             var snapshots =

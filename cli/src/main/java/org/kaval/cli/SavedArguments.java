@@ -40,6 +40,9 @@ final class SavedArguments {
         if (option.longestName().equals(VsockOptions.NAME)) {
             return VsockOptions.withAbsolutePath(value);
         }
+        if (option.longestName().equals(PortOptions.NAME)) {
+            return PortOptions.withAbsolutePath(value);
+        }
         if (option.longestName().equals(NetOptions.NAME)) {
             return NetSpec.withAbsolutePaths(value);
         }

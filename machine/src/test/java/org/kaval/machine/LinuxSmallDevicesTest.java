@@ -1,10 +1,17 @@
 package org.kaval.machine;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -15,16 +22,18 @@ import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.virtio.BalloonStatistics;
 import org.kaval.devices.virtio.VirtioBalloon;
+import org.kaval.devices.virtio.VirtioPorts;
 import org.kaval.devices.virtio.VirtioRng;
 import org.kaval.machine.boot.KernelBoot;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
-/// Debian's unmodified kernel has random numbers of the host, a virtio console, a balloon, a
-/// generation and somebody to tell of its panic.
+/// Debian's unmodified kernel has random numbers of the host, a virtio console, a port, a balloon,
+/// a generation and somebody to tell of its panic.
 @NeedsHardwareVirtualization
 @NeedsFiles(value = SmallDevicesGuests.FOLDER, madeBy = SmallDevicesGuests.class)
 class LinuxSmallDevicesTest {
@@ -35,11 +44,19 @@ class LinuxSmallDevicesTest {
     private static final long MEMORY = 1024 * MEBIBYTE;
     private static final long BALLOON = 64 * MEBIBYTE;
 
+    @TempDir private Path directory;
     private final Transcript console = new Transcript();
     private final VirtioBalloon balloon = new VirtioBalloon("balloon0");
 
     @Test
     void allAreThereAndWork() throws Exception {
+        Path socket = directory.resolve("port");
+        VirtioPorts ports =
+                VirtioPorts.open(
+                        "ports0",
+                        List.of(
+                                new VirtioPorts.Port("other", directory.resolve("other")),
+                                new VirtioPorts.Port("org.kaval.test", socket)));
         try (Vm vm =
                 Vm.builder()
                         .memory(MEMORY)
@@ -54,6 +71,7 @@ class LinuxSmallDevicesTest {
                                 Virtio.pci(VirtioRng.open("rng0", RateLimit.Rate.UNLIMITED))
                                         .attach(machine))
                         .device(Virtio.pci(balloon))
+                        .device(Virtio.pci(ports))
                         .build()) {
             vm.resizeConsole(132, 43);
             vm.start();
@@ -61,6 +79,8 @@ class LinuxSmallDevicesTest {
             console.await("resize now", LIMIT);
             vm.renewGeneration();
             vm.resizeConsole(100, 30);
+            throughPort(socket, pasted);
+            until("the guest has closed the port", () -> !ports.isOpen("org.kaval.test"));
             giveMemoryBack(vm);
             assertEquals(new VmOutcome.Panicked(), vm.awaitExit(LIMIT), console.toString());
             check(pasted);
@@ -75,6 +95,19 @@ class LinuxSmallDevicesTest {
         console.await("paste now", LIMIT);
         assertTrue(vm.typeSerialAll(pasted, 0, pasted.length));
         return pasted;
+    }
+
+    /// The guest sends back what it gets.
+    private static void throughPort(Path socket, byte[] bytes) throws Exception {
+        try (SocketChannel client = SocketChannel.open(UnixDomainSocketAddress.of(socket))) {
+            InputStream in = Channels.newInputStream(client);
+            assertEquals("ready\n", new String(in.readNBytes(6), US_ASCII));
+            ByteBuffer rest = ByteBuffer.wrap(bytes);
+            while (rest.hasRemaining()) {
+                client.write(rest);
+            }
+            assertArrayEquals(bytes, in.readNBytes(bytes.length));
+        }
     }
 
     private void giveMemoryBack(Vm vm) throws Exception {

@@ -38,6 +38,17 @@ final class SmallDevicesGuests implements FileMaker {
             echo "resize now"
             size "30 100"
             generation
+            for i in $(seq 300); do
+                port=$(grep -lx org.kaval.test /sys/class/virtio-ports/*/name | cut -d / -f 5)
+                [ -n "$port" ] && break
+                sleep 0.1
+            done
+            exec 4<>/dev/$port
+            echo "ready" >&4 # waits until there is a client
+            head -c 1048576 <&4 >/through-port
+            cat /through-port >&4
+            exec 4>&-
+            rm /through-port
             mkdir /full
             mount -t tmpfs -o size=600m tmpfs /full
             dd if=/dev/zero of=/full/file bs=1M count=512 2>/dev/null
