@@ -14,6 +14,11 @@ public final class Effort {
         return isEmulated() && !FULL ? Math.max(1, count / NESTED) : count;
     }
 
+    /// Whether the nested host does as much as others, for which it takes its time.
+    static boolean isFull() {
+        return FULL;
+    }
+
     /// Whether the processor is emulated: in the nested host, where to compile code that runs for a
     /// second costs more than it saves.
     public static boolean isEmulated() {

@@ -26,7 +26,7 @@ final class NestedRun {
     /// JVM that does not come to apply them.
     private static final String SILENCE = "kaval.nested-host.silence";
 
-    private static final String DEFAULT_SILENCE = "PT15M";
+    private static final String DEFAULT_SILENCE = Effort.isFull() ? "PT2H" : "PT15M";
 
     private final ExecutionRequest request;
     private final Map<String, String> parameters;
