@@ -8,11 +8,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.kaval.guests.ArtifactCache;
 import org.kaval.guests.DebianKernel;
 import org.kaval.guests.DebianPackages;
 import org.kaval.guests.Initramfs;
+import org.kaval.testing.Effort;
 import org.kaval.testing.FileMaker;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
@@ -21,6 +24,7 @@ import org.kaval.testing.NeedsHardwareVirtualization;
 /// other and from their host, over a bridge, a tap device, a cable between them, and passt, all as
 /// an ordinary user: `src/test/net/host` says how, and `src/test/net/init` what the guests do.
 @NeedsHardwareVirtualization
+@Timeout(value = 120, unit = TimeUnit.MINUTES) // with full effort where all is emulated
 @NeedsFiles(
         value = {"../cli/target/kaval", LinuxNetTest.FOLDER},
         madeBy = LinuxNetTest.Guests.class)
@@ -106,9 +110,13 @@ class LinuxNetTest {
                                 folder.resolve("host").toString(),
                                 folder.toString(),
                                 Image.kaval(),
-                                work.toString()))) {
+                                work.toString(),
+                                Integer.toString(Effort.amount(1024, 1))))) {
             host.awaitOutput("machines have started");
             host.awaitOutput(": 4 queues"); // the guests are there
+            host.awaitOutput(": large frames are sent");
+            host.awaitOutput(": bridge, rx-gro-hw off, to the guest");
+            host.awaitOutput(": tap, from the guest");
             host.awaitOutput(": cable, to b");
             int status = host.awaitExit();
             String output = host.output() + host.error();

@@ -13,11 +13,12 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import org.kaval.testing.Effort;
 
 /// The packaged command while it runs: what it prints, and what is typed and signalled to it.
 final class RunningCommand implements AutoCloseable {
     /// Long enough that only a hang takes it, even for Linux on an emulated processor.
-    private static final Duration LIMIT = Duration.ofMinutes(3);
+    private static final Duration LIMIT = Duration.ofMinutes(Effort.isFull() ? 30 : 3);
 
     private final Process process;
     private final Collected out;

@@ -18,16 +18,20 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.devices.virtio.VirtioVsock;
 import org.kaval.machine.boot.KernelBoot;
+import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
 /// Debian's unmodified kernel talks to its host over vsock, both ways, in one boot: what it does at
 /// its ports is in `src/test/guest/vsock.c`.
 @NeedsHardwareVirtualization
+@Timeout(value = 40, unit = TimeUnit.MINUTES) // with full effort where all is emulated
 @NeedsFiles(value = VsockGuests.FOLDER, madeBy = VsockGuests.class)
 class LinuxVsockTest {
     /// The nested host takes some ten seconds.
@@ -46,7 +50,8 @@ class LinuxVsockTest {
     private static final int ECHO_OF_HOST = 10;
 
     private static final int MANY = 200;
-    private static final int BULK = 12 << 20;
+    private static final int BULK = Effort.amount(1 << 30, 12 << 20);
+    private static final int BULK_THAT_WAITS = 12 << 20;
     private static final int CHUNK = 1 << 16;
 
     @TempDir private Path directory;
@@ -122,10 +127,10 @@ class LinuxVsockTest {
         to.shutdownOutput();
     }
 
-    private static void receiveBulk(SocketChannel from) throws IOException {
+    private static void receiveBulk(SocketChannel from, int size) throws IOException {
         var data = new Data();
         var stream = Channels.newInputStream(from);
-        for (int i = 0; i < BULK / CHUNK; i++) {
+        for (int i = 0; i < size / CHUNK; i++) {
             assertArrayEquals(data.chunk().array(), stream.readNBytes(CHUNK), "chunk " + i);
         }
         assertEquals(-1, stream.read());
@@ -188,7 +193,7 @@ class LinuxVsockTest {
                 SocketChannel deafHost = connected(SOURCE)) {
             // a little more than the guest has room for, which nobody reads there
             write(deafGuest, ByteBuffer.allocate(320 << 10));
-            deafHost.write(number(BULK));
+            deafHost.write(number(BULK_THAT_WAITS));
 
             try (SocketChannel sink = connected(SINK)) {
                 sendBulk(sink);
@@ -196,9 +201,9 @@ class LinuxVsockTest {
             }
             try (SocketChannel source = connected(SOURCE)) {
                 source.write(number(BULK));
-                receiveBulk(source);
+                receiveBulk(source, BULK);
             }
-            receiveBulk(deafHost); // from now on it reads
+            receiveBulk(deafHost, BULK_THAT_WAITS); // from now on it reads
         }
     }
 

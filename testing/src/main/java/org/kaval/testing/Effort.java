@@ -1,6 +1,6 @@
 package org.kaval.testing;
 
-/// How often a stress test does its thing.
+/// How often a stress test does its thing, and how much of it.
 ///
 /// `-Dkaval.test.effort=full` has it done as often in the nested host as elsewhere.
 public final class Effort {
@@ -14,8 +14,13 @@ public final class Effort {
         return isEmulated() && !FULL ? Math.max(1, count / NESTED) : count;
     }
 
+    /// `all` of something where it is as much as elsewhere; in the nested host `some` of it.
+    public static int amount(int all, int some) {
+        return isEmulated() && !FULL ? some : all;
+    }
+
     /// Whether the nested host does as much as others, for which it takes its time.
-    static boolean isFull() {
+    public static boolean isFull() {
         return FULL;
     }
 
