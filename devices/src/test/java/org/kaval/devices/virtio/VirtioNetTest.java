@@ -170,6 +170,27 @@ class VirtioNetTest {
         assertEquals(1, driver.memory.readLe16(DATA + 0x3000 + 10));
     }
 
+    /// As old drivers do: a chain of pages that takes the largest frame, and is one buffer.
+    @Test
+    void driverWithoutMergedBuffersGetsALargeFrameInOne() throws IOException {
+        driver.begin(ALL & ~VirtioNet.F_MRG_RXBUF);
+        var pages = new Buffer[18];
+        pages[0] = Buffer.toWrite(DATA - HEADER, HEADER);
+        for (int i = 1; i < pages.length; i++) {
+            pages[i] = Buffer.toWrite(DATA + 0x1000L * (i - 1), 0x1000);
+        }
+        byte[] frame = frame(MAC, 60_000);
+        driver.submit(RX, pages);
+        peerSends(frame);
+
+        assertEquals(HEADER + 60_000, driver.awaitUsed(RX, 1).getFirst().written());
+        assertArrayEquals(frame, driver.read(DATA, 60_000));
+        assertEquals(1, driver.memory.readLe16(DATA - 2));
+        driver.submit(RX, Buffer.toWrite(DATA, 2048));
+        peerSends(frame(MAC, 60));
+        assertEquals(HEADER + 60, driver.awaitUsed(RX, 1).getFirst().written());
+    }
+
     @Test
     void frameThatComesInPiecesIsDelivered() throws IOException {
         byte[] frame = frame(MAC, 300);
