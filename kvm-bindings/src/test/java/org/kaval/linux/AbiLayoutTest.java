@@ -282,6 +282,7 @@ class AbiLayoutTest {
         expected.putAll(socketNumbers());
         expected.putAll(tapNumbers());
         expected.putAll(ringNumbers());
+        expected.putAll(vhostNumbers());
         return expected;
     }
 
@@ -343,6 +344,30 @@ class AbiLayoutTest {
         expected.put("sizeof(struct io_uring_cqe)", (long) IoUring.CQE);
         expected.put(completion.formatted("user_data"), (long) IoUring.CQE_USER_DATA);
         expected.put(completion.formatted("res"), (long) IoUring.CQE_RES);
+        return expected;
+    }
+
+    /// In C the requests' numbers are unsigned.
+    private static Map<String, Long> vhostNumbers() throws IllegalAccessException {
+        var expected = new TreeMap<String, Long>();
+        intConstants(VhostNet.class).entrySet().stream()
+                .filter(constant -> constant.getKey().startsWith("VHOST_"))
+                .forEach(constant ->
+                        expected.put("(int) " + constant.getKey(), constant.getValue()));
+        String addresses = "offsetof(struct vhost_vring_addr, %s)";
+        String region = "offsetof(struct vhost_memory_region, %s)";
+        expected.put("sizeof(struct vhost_vring_state)", (long) VhostNet.STATE);
+        expected.put("offsetof(struct vhost_vring_state, num)", (long) VhostNet.STATE_NUM);
+        expected.put("sizeof(struct vhost_vring_file)", (long) VhostNet.FILE);
+        expected.put("offsetof(struct vhost_vring_file, fd)", (long) VhostNet.FILE_FD);
+        expected.put("sizeof(struct vhost_vring_addr)", (long) VhostNet.ADDR);
+        expected.put(addresses.formatted("desc_user_addr"), (long) VhostNet.ADDR_DESC);
+        expected.put(addresses.formatted("used_user_addr"), (long) VhostNet.ADDR_USED);
+        expected.put(addresses.formatted("avail_user_addr"), (long) VhostNet.ADDR_AVAIL);
+        expected.put("sizeof(struct vhost_memory)", (long) VhostNet.MEMORY);
+        expected.put("sizeof(struct vhost_memory_region)", (long) VhostNet.REGION);
+        expected.put(region.formatted("memory_size"), (long) VhostNet.REGION_SIZE);
+        expected.put(region.formatted("userspace_addr"), (long) VhostNet.REGION_USER);
         return expected;
     }
 

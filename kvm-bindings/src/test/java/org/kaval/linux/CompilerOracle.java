@@ -49,7 +49,8 @@ final class CompilerOracle {
                     "linux/if_tun.h",
                     "linux/io_uring.h",
                     "linux/kvm.h",
-                    "linux/sockios.h");
+                    "linux/sockios.h",
+                    "linux/vhost.h");
 
     private static final Pattern ERROR =
             Pattern.compile("^probe\\.c:(\\d+):\\d+: error: ", Pattern.MULTILINE);
