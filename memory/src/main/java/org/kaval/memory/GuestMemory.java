@@ -45,6 +45,7 @@ public final class GuestMemory implements AutoCloseable {
     private final Arena arena = Arena.ofShared();
     private final GuestRegion[] regions;
     private final Backing backing;
+    private final List<UnseenWriter> unseenWriters = new ArrayList<>(); // guarded by this
     private @Nullable KvmVm vm; // guarded by this
 
     private GuestMemory(List<GuestRange> sorted, Backing backing) throws IOException {
@@ -251,6 +252,23 @@ public final class GuestMemory implements AutoCloseable {
         this.vm = vm;
     }
 
+    /// Who writes to the memory and cannot say where.
+    @FunctionalInterface
+    public interface UnseenWriter {
+        /// Told with true before pages are tracked: when this returns, it writes nothing that it
+        /// does not {@link #markDirty mark}; with false when it may again. Called with the memory's
+        /// lock, by the thread that begins or ends the tracking.
+        void tracking(boolean on);
+    }
+
+    /// Says of one, for as long as the memory is there.
+    public synchronized void addUnseenWriter(UnseenWriter writer) {
+        unseenWriters.add(writer);
+        if (regions[0].written() != null) {
+            writer.tracking(true);
+        }
+    }
+
     /// Begins to note which pages are written, by the guest and by devices.
     public synchronized void startDirtyTracking() throws ErrnoException {
         KvmVm attached = requireVm();
@@ -260,6 +278,7 @@ public final class GuestMemory implements AutoCloseable {
         for (GuestRegion region : regions) {
             region.track(true);
         }
+        unseenWriters.forEach(writer -> writer.tracking(true));
         mapAll(attached, KvmVm.LOG_DIRTY_PAGES);
     }
 
@@ -285,6 +304,7 @@ public final class GuestMemory implements AutoCloseable {
         for (GuestRegion region : regions) {
             region.track(false);
         }
+        unseenWriters.forEach(writer -> writer.tracking(false));
     }
 
     /// Reads all that comes from a file, so that the guest need not wait for it when it touches it.

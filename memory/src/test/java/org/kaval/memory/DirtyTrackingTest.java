@@ -95,6 +95,19 @@ class DirtyTrackingTest {
     }
 
     @Test
+    void whoCannotSayWhatItWritesHearsOfTheTracking() throws IOException {
+        memory.attach(vm);
+        var told = new ArrayList<Boolean>();
+        memory.addUnseenWriter(told::add);
+
+        memory.startDirtyTracking();
+        memory.addUnseenWriter(told::add);
+        memory.stopDirtyTracking();
+
+        assertEquals(List.of(true, true, false, false), told);
+    }
+
+    @Test
     void readsLeavePagesClean() throws IOException {
         memory.attach(vm);
         memory.startDirtyTracking();
