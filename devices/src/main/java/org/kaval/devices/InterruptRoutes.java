@@ -114,6 +114,11 @@ public final class InterruptRoutes implements MessageInterrupts {
         }
 
         @Override
+        public EventFd event() {
+            return event;
+        }
+
+        @Override
         public void pulse() {
             event.signal();
         }

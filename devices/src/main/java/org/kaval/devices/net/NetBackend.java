@@ -1,6 +1,7 @@
 package org.kaval.devices.net;
 
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /// The other end of a guest's network cable: one or several {@link NetQueue}s.
 ///
@@ -42,6 +43,12 @@ public interface NetBackend extends AutoCloseable {
 
     /// Uses queues 0 to `count - 1` and no others, for frames to the guest.
     default void use(int count) {}
+
+    /// What of the host's kernel serves queue `index` without this process, if it does; it is the
+    /// back end's, and only used where `index` is in {@link #use use}.
+    default @Nullable Vhost vhost(int index) {
+        return null;
+    }
 
     /// Says who is told when somebody comes to the other end or goes; and is told at once what is
     /// now. Any thread may call it.

@@ -30,6 +30,7 @@ public final class TapBackend implements NetBackend {
     private final int offloads;
     private final int usual; // how large a frame is that nobody has to cut up, with its header
     private volatile int largest; // how large one can be
+    private List<Vhost> vhosts = List.of();
 
     private TapBackend(Tap tap) throws ErrnoException {
         this.tap = tap;
@@ -123,6 +124,13 @@ public final class TapBackend implements NetBackend {
         };
     }
 
+    /// Leaves frames to the host's kernel (vhost-net). Before a guest uses them.
+    ///
+    /// @throws HostUnsupportedException if this host has no vhost-net, or this user may not
+    public void useVhost() throws HostUnsupportedException {
+        vhosts = TapVhost.open(tap.queues());
+    }
+
     /// What the tap device is called.
     public String name() {
         return tap.name();
@@ -188,12 +196,18 @@ public final class TapBackend implements NetBackend {
     }
 
     @Override
+    public @Nullable Vhost vhost(int index) {
+        return vhosts.isEmpty() ? null : vhosts.get(index);
+    }
+
+    @Override
     public void onLink(Consumer<Boolean> listener) {
         listener.accept(true);
     }
 
     @Override
     public void close() {
+        vhosts.forEach(Vhost::close);
         tap.close();
     }
 

@@ -2,6 +2,8 @@ package org.kaval.devices.pci;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Bus;
 import org.kaval.devices.Device;
 import org.kaval.devices.MessageInterrupts;
@@ -9,6 +11,7 @@ import org.kaval.devices.MessageInterrupts.MessageInterrupt;
 import org.kaval.devices.Persistent;
 import org.kaval.devices.StateFields;
 import org.kaval.linux.ErrnoException;
+import org.kaval.linux.EventFd;
 
 /// MSI-X (PCI 3.0 §6.8.2): a table of interrupts that are messages, each of which can be masked,
 /// and the array of those that wait for that to end. A function has them somewhere in one of its
@@ -38,6 +41,7 @@ public final class MsiX implements Device, Persistent, AutoCloseable {
     private final List<Vector> vectors = new ArrayList<>();
     private volatile boolean enabled;
     private volatile boolean allMasked;
+    private IntConsumer maskListener = _ -> {};
 
     /// An entry of the table. Guarded by itself.
     private static final class Vector {
@@ -128,6 +132,21 @@ public final class MsiX implements Device, Persistent, AutoCloseable {
         }
     }
 
+    /// What sends the message of `vector` when it is signalled, for who does not {@link #signal}
+    /// it; null while it may not go out.
+    public @Nullable EventFd direct(int vector) {
+        Vector its = vectors.get(vector);
+        synchronized (its) {
+            return isOpen(its) ? its.interrupt.event() : null;
+        }
+    }
+
+    /// Says who is told of a vector whose {@link #direct} may have changed: before the driver goes
+    /// on, by its thread. Once, before the driver is there.
+    public void onMask(IntConsumer listener) {
+        maskListener = listener;
+    }
+
     /// Forgets what is pending, as a device does that is reset.
     public void clearPending() {
         for (Vector vector : vectors) {
@@ -138,6 +157,7 @@ public final class MsiX implements Device, Persistent, AutoCloseable {
     }
 
     private void control(int value) {
+        boolean wasOpen = enabled && !allMasked;
         enabled = (value & ENABLE) != 0;
         allMasked = (value & MASK_ALL) != 0;
         for (Vector vector : vectors) {
@@ -145,11 +165,20 @@ public final class MsiX implements Device, Persistent, AutoCloseable {
                 release(vector);
             }
         }
+        if (wasOpen != (enabled && !allMasked)) {
+            for (int i = 0; i < count(); i++) {
+                maskListener.accept(i);
+            }
+        }
+    }
+
+    private boolean isOpen(Vector vector) {
+        return enabled && !allMasked && !vector.masked;
     }
 
     /// Sends what is pending, if it may go. With the vector's lock.
     private void release(Vector vector) {
-        if (!enabled || allMasked || vector.masked) {
+        if (!isOpen(vector)) {
             return;
         }
         if (vector.changed) {
@@ -176,13 +205,20 @@ public final class MsiX implements Device, Persistent, AutoCloseable {
         if (!fits(offset, size) || offset >= pendingOffset()) {
             return;
         }
-        Vector vector = vectors.get((int) (offset / ENTRY));
+        int index = (int) (offset / ENTRY);
+        Vector vector = vectors.get(index);
+        boolean changed;
         synchronized (vector) {
+            boolean wasMasked = vector.masked;
             set(vector, (int) (offset % ENTRY), (int) value);
             if (size == Long.BYTES) {
                 set(vector, (int) (offset % ENTRY) + Integer.BYTES, (int) (value >>> Integer.SIZE));
             }
             release(vector);
+            changed = wasMasked != vector.masked;
+        }
+        if (changed) {
+            maskListener.accept(index);
         }
     }
 

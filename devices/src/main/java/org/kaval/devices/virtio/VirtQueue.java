@@ -1,5 +1,6 @@
 package org.kaval.devices.virtio;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -188,9 +189,9 @@ public final class VirtQueue {
             throw fault("a size of " + size);
         }
         // §2.7: what each part is aligned to, and how long it is
-        check("descriptors", descriptors, DESCRIPTOR, (long) DESCRIPTOR * size);
-        check("available ring", available, 2, RING_ENTRIES + AVAILABLE_ENTRY * size + 2);
-        check("used ring", used, 4, RING_ENTRIES + USED_ENTRY * size + 2);
+        check("descriptors", descriptors, DESCRIPTOR, length(Part.DESCRIPTORS));
+        check("available ring", available, 2, length(Part.AVAILABLE));
+        check("used ring", used, 4, length(Part.USED));
         ready = true;
         if (observer != null) {
             String text =
@@ -258,6 +259,46 @@ public final class VirtQueue {
             TimeUnit.NANOSECONDS.timedWait(this, left);
         }
         return true;
+    }
+
+    /// Whether it gives out requests, or somebody else does by {@link #next} and {@link #moved}.
+    synchronized boolean isRunning() {
+        return running;
+    }
+
+    /// Which request of the driver's is the next, modulo 2^16. None is in flight.
+    synchronized int next() {
+        if (nextAvailable != nextUsed) {
+            throw new IllegalStateException(this + " has requests in flight");
+        }
+        return nextAvailable;
+    }
+
+    /// Somebody else has taken all requests before `next` and given them back.
+    synchronized void moved(int next) {
+        if (running) {
+            nextAvailable = next;
+            nextUsed = next;
+            memory.writeLe16(used, 0); // its flags, which are never other than 0 here
+        }
+    }
+
+    /// Where a part of it is, which has been checked.
+    synchronized MemorySegment part(Part part) {
+        return memory.slice(address(part), length(part));
+    }
+
+    private long length(Part part) {
+        return switch (part) {
+            case DESCRIPTORS -> (long) DESCRIPTOR * size;
+            case AVAILABLE -> RING_ENTRIES + AVAILABLE_ENTRY * size + 2L;
+            case USED -> RING_ENTRIES + USED_ENTRY * size + 2L;
+        };
+    }
+
+    /// Interrupts the driver.
+    void interrupt() {
+        interrupt.pulse();
     }
 
     /// Its state, with no request in flight. Restored, it gives out requests once it is started.

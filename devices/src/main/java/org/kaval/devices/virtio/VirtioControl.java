@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Persistent;
 import org.kaval.devices.StateException;
 import org.kaval.devices.StateFields;
@@ -62,6 +63,13 @@ final class VirtioControl implements VirtioLink, Persistent, AutoCloseable {
     interface Notifications {
         /// Buffers of a queue have been used.
         void queueUsed(int index);
+
+        /// Somebody else interrupts the driver for a queue, as {@link VirtioLink#interruptBy} says.
+        default void interruptBy(int index, @Nullable InterruptTaker taker) {
+            if (taker != null) {
+                taker.interruptBy(null);
+            }
+        }
 
         /// The configuration space has changed, or the device needs a reset.
         void configChanged();
@@ -127,6 +135,11 @@ final class VirtioControl implements VirtioLink, Persistent, AutoCloseable {
     @Override
     public WakeUp doorbell(int index) {
         return doorbells.get(index);
+    }
+
+    @Override
+    public void interruptBy(int index, @Nullable InterruptTaker taker) {
+        notifications.interruptBy(index, taker);
     }
 
     /// The driver has rung without a doorbell of the kernel's.
@@ -303,6 +316,7 @@ final class VirtioControl implements VirtioLink, Persistent, AutoCloseable {
     @Override
     public void release() {
         queues.forEach(VirtQueue::release);
+        device.release();
         doorbells.forEach(WakeUp::signal);
     }
 

@@ -62,6 +62,9 @@ public interface VirtioDevice extends AutoCloseable {
     /// VirtQueue#putBack puts them back}.
     default void hold() {}
 
+    /// The queues give out requests again.
+    default void release() {}
+
     /// What the device has that is neither in its queues nor in what the driver has accepted.
     /// Restored, it is active if it was.
     ///

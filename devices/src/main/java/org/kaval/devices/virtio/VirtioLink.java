@@ -1,5 +1,6 @@
 package org.kaval.devices.virtio;
 
+import org.jspecify.annotations.Nullable;
 import org.kaval.linux.WakeUp;
 import org.kaval.memory.GuestFault;
 import org.kaval.memory.GuestMemory;
@@ -15,6 +16,12 @@ public interface VirtioLink {
     /// What wakes a thread when the driver has added requests to queue `index`, and once when the
     /// device is activated.
     WakeUp doorbell(int index);
+
+    /// Lets `taker` interrupt the driver for queue `index`: it is told now with what, and again
+    /// when that changes, by the thread that changes it.
+    ///
+    /// @param taker null to end that
+    void interruptBy(int index, @Nullable InterruptTaker taker);
 
     /// Runs `change`, which changes the configuration space, and tells the driver.
     void changeConfig(Runnable change);

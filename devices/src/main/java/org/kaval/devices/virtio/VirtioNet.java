@@ -2,7 +2,6 @@ package org.kaval.devices.virtio;
 
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -14,7 +13,8 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.IoVector;
 
 /// A network device (§5.1): frames go from the guest's memory to a {@link NetBackend} and back,
-/// each pair of queues with a thread for either direction.
+/// each pair of queues with a thread for either direction, or by the host's kernel ({@link
+/// NetPairs}).
 ///
 /// ```
 /// queue 0   receive, pair 0      queue 2N - 2   receive, pair N - 1
@@ -84,7 +84,7 @@ public final class VirtioNet implements VirtioDevice {
     private final NetFilter filter = new NetFilter();
     private final NetCounters received = new NetCounters();
     private final NetCounters sent = new NetCounters();
-    private final List<NetThread> threads = new ArrayList<>(); // two a pair; guarded by itself
+    private final NetPairs pairs;
     private @Nullable QueueThreads control; // who activates and resets
     private @Nullable VirtioLink link;
     private volatile boolean linkUp = true; // as its user wants it, and the other end is there
@@ -117,6 +117,13 @@ public final class VirtioNet implements VirtioDevice {
             }
         }
 
+        /// Whether the host's kernel can do that.
+        public boolean isForVhost() {
+            return frames.equals(RateLimit.Rate.UNLIMITED)
+                    && bytes.equals(RateLimit.Rate.UNLIMITED)
+                    && pcap == null;
+        }
+
         /// One without limits.
         public static Options of(long mac) {
             return new Options(mac, 0, RateLimit.Rate.UNLIMITED, RateLimit.Rate.UNLIMITED, null);
@@ -130,8 +137,12 @@ public final class VirtioNet implements VirtioDevice {
         if (backend.queues() > MAX_PAIRS) {
             throw new IllegalArgumentException(backend.queues() + " pairs of queues");
         }
+        if (backend.vhost(0) != null && !options.isForVhost()) {
+            throw new IllegalArgumentException("vhost-net knows no limits and takes nothing down");
+        }
         this.name = name;
         this.backend = backend;
+        this.pairs = new NetPairs(this, backend);
         this.options = options;
         receiveLimit = new RateLimit(options.frames, options.bytes, System::nanoTime);
         sendLimit = new RateLimit(options.frames, options.bytes, System::nanoTime);
@@ -201,6 +212,9 @@ public final class VirtioNet implements VirtioDevice {
     public void attach(VirtioLink newLink) {
         link = newLink;
         backend.onLink(this::setConnected);
+        if (pairs.areForKernel()) {
+            newLink.memory().addUnseenWriter(pairs::track);
+        }
     }
 
     private VirtioLink attached() {
@@ -219,7 +233,7 @@ public final class VirtioNet implements VirtioDevice {
         receiveLimit.resume();
         sendLimit.resume();
         setOffloads(features);
-        setPairs(1);
+        pairs.begin(attached, features);
         if ((features & F_CTRL_VQ) != 0) {
             int index = (features & F_MQ) != 0 ? 2 * backend.queues() : 2;
             control =
@@ -235,38 +249,11 @@ public final class VirtioNet implements VirtioDevice {
     /// Uses so many pairs of queues.
     ///
     /// @return whether there are so many
-    boolean setPairs(int pairs) {
-        if (pairs < 1 || pairs > backend.queues()) {
+    boolean setPairs(int count) {
+        if (count < 1 || count > backend.queues()) {
             return false;
         }
-        synchronized (threads) {
-            while (threads.size() > 2 * pairs) {
-                threads.removeLast().close();
-            }
-            backend.use(pairs);
-            try {
-                while (threads.size() < 2 * pairs) {
-                    startPair(threads.size() / 2);
-                }
-            } catch (ErrnoException e) {
-                LOG.log(Level.ERROR, "{0}: {1}", name, e.getMessage());
-                return false;
-            }
-        }
-        return true;
-    }
-
-    private void startPair(int pair) throws ErrnoException {
-        VirtioLink attached = attached();
-        boolean merges = (driverFeatures & F_MRG_RXBUF) != 0;
-        boolean header = backend.hasHeader();
-        var in =
-                new NetReceive(this, backend.queue(pair), attached.queue(2 * pair), header, merges);
-        var out = new NetTransmit(this, backend.queue(pair), attached.queue(2 * pair + 1), header);
-        NetThread receiving =
-                NetThread.start("%s-rx%d".formatted(name, pair), attached, 2 * pair, in);
-        threads.add(receiving);
-        threads.add(NetThread.start("%s-tx%d".formatted(name, pair), attached, 2 * pair + 1, out));
+        return pairs.use(count);
     }
 
     /// Says which offloads frames for the guest may have.
@@ -299,30 +286,27 @@ public final class VirtioNet implements VirtioDevice {
             control.close();
             control = null;
         }
-        synchronized (threads) {
-            threads.forEach(NetThread::close);
-            threads.clear();
-        }
+        pairs.end();
         showMac(options.mac);
         announced();
     }
 
     @Override
     public void hold() {
-        synchronized (threads) {
-            threads.forEach(NetThread::hold);
-        }
+        pairs.hold();
+    }
+
+    @Override
+    public void release() {
+        pairs.release();
     }
 
     @Override
     public void persist(StateFields state) {
-        int pairs;
-        synchronized (threads) {
-            pairs = state.number("pairs", threads.size() / 2, 0, backend.queues());
-        }
+        int used = state.number("pairs", pairs.used(), 0, backend.queues());
         filter.persist(state.part("filter"));
-        if (state.isRestoring() && pairs > 0) {
-            setPairs(pairs);
+        if (state.isRestoring() && used > 0) {
+            setPairs(used);
             showMac(filter.address());
         }
     }
@@ -378,6 +362,9 @@ public final class VirtioNet implements VirtioDevice {
             showStatus();
         } else {
             attached.changeConfig(this::showStatus);
+            if (pairs.areForKernel()) { // a thread that serves may have called
+                pairs.linkChanged();
+            }
         }
     }
 
@@ -399,6 +386,10 @@ public final class VirtioNet implements VirtioDevice {
     /// What the guest has sent.
     public NetCounters sent() {
         return sent;
+    }
+
+    NetPairs pairs() {
+        return pairs;
     }
 
     NetFilter filter() {

@@ -72,12 +72,15 @@ public final class VirtioPci implements Persistent, AutoCloseable {
     private final int[] queueVectors; // as a driver writes them: any thread may see the old one
     private volatile int configVector = NO_VECTOR;
     private final AtomicInteger isr = new AtomicInteger();
+    private final @Nullable InterruptTaker[] takers; // by queue; guarded by itself
 
     private VirtioPci(VirtioDevice device, VirtioHost host, MsiX msix) throws ErrnoException {
         this.msix = msix;
         this.host = host;
         queueVectors = new int[device.queueSizes().size()];
         Arrays.fill(queueVectors, NO_VECTOR);
+        takers = new @Nullable InterruptTaker[queueVectors.length];
+        msix.onMask(this::tellOfVector);
         function =
                 new PciFunction(
                         new PciIdentity(
@@ -256,6 +259,26 @@ public final class VirtioPci implements Persistent, AutoCloseable {
         }
     }
 
+    private void tellOfVector(int vector) {
+        synchronized (takers) {
+            for (int i = 0; i < takers.length; i++) {
+                if (queueVectors[i] == vector) {
+                    tell(i);
+                }
+            }
+        }
+    }
+
+    /// Says how queue `index` reaches the driver now. With the lock of the takers: the last of
+    /// several changes at once is the last to be told of.
+    private void tell(int index) {
+        InterruptTaker taker = takers[index];
+        if (taker != null) {
+            int vector = queueVectors[index];
+            taker.interruptBy(vector == NO_VECTOR ? null : msix.direct(vector));
+        }
+    }
+
     private final class Interrupts implements VirtioControl.Notifications {
         @Override
         public void queueUsed(int index) {
@@ -272,6 +295,14 @@ public final class VirtioPci implements Persistent, AutoCloseable {
                 signal(configVector);
             } else {
                 raisePin(ISR_CONFIG);
+            }
+        }
+
+        @Override
+        public void interruptBy(int index, @Nullable InterruptTaker taker) {
+            synchronized (takers) {
+                takers[index] = taker;
+                tell(index);
             }
         }
 
@@ -309,7 +340,10 @@ public final class VirtioPci implements Persistent, AutoCloseable {
 
         @Override
         public void setOfQueue(int index, int vector) {
-            queueVectors[index] = existing(vector);
+            synchronized (takers) {
+                queueVectors[index] = existing(vector);
+                tell(index);
+            }
         }
 
         private int existing(int vector) {

@@ -2,16 +2,20 @@ package org.kaval.devices.pci;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.devices.FakeMessages;
+import org.kaval.devices.MessageInterrupts.MessageInterrupt;
 import org.kaval.linux.ErrnoException;
+import org.kaval.linux.EventFd;
 
 class MsiXTest {
     private static final int VECTORS = 3;
@@ -157,5 +161,45 @@ class MsiXTest {
     @ValueSource(ints = {0, 2049})
     void countThatNoFunctionHasIsRefused(int count) {
         assertThrows(IllegalArgumentException.class, () -> MsiX.open(messages, "test", count));
+    }
+
+    @Test
+    void messageGoesDirectlyWhileNothingMasksIt() throws ErrnoException {
+        try (EventFd event = EventFd.create("message")) {
+            MsiX direct = MsiX.open(_ -> messageOf(event), "test", 1);
+            var other = new PciFunction(new PciIdentity(0x1234, 0x5678, 0, 0, 0, 0));
+            direct.addTo(other, 0, 0);
+            var told = new ArrayList<Boolean>(); // whether it does
+            direct.onMask(vector -> told.add(direct.direct(vector) == event));
+
+            direct.write(12, 4, 0); // not masked, and not enabled
+            assertNull(direct.direct(0));
+            other.write(0x42, 2, ENABLE);
+            other.write(0x42, 2, ENABLE | MASK_ALL);
+            other.write(0x42, 2, ENABLE);
+            direct.write(8, 8, 1L << 32 | 0x41);
+            direct.write(8, 4, 0x42); // the message alone says nothing new
+            direct.write(12, 4, 0);
+
+            assertEquals(List.of(false, true, false, true, false, true), told);
+        }
+    }
+
+    private static MessageInterrupt messageOf(EventFd event) {
+        return new MessageInterrupt() {
+            @Override
+            public void route(long address, int data) {}
+
+            @Override
+            public EventFd event() {
+                return event;
+            }
+
+            @Override
+            public void pulse() {}
+
+            @Override
+            public void close() {}
+        };
     }
 }

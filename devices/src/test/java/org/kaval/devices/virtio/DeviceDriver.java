@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.kaval.devices.FakeDoorbells;
 import org.kaval.devices.Host;
 import org.kaval.devices.virtio.GuestDriver.Buffer;
@@ -23,6 +24,7 @@ final class DeviceDriver implements AutoCloseable {
 
     final GuestMemory memory;
     final AtomicInteger configChanges = new AtomicInteger();
+    final AtomicIntegerArray calls; // by queue
     final List<GuestDriver> queues = new ArrayList<>();
     final VirtioControl control;
 
@@ -33,6 +35,7 @@ final class DeviceDriver implements AutoCloseable {
     /// Takes over both.
     DeviceDriver(VirtioDevice device, GuestMemory memory) throws ErrnoException {
         this.memory = memory;
+        calls = new AtomicIntegerArray(device.queueSizes().size());
         control =
                 new VirtioControl(
                         device,
@@ -44,7 +47,9 @@ final class DeviceDriver implements AutoCloseable {
                                 }),
                         new VirtioControl.Notifications() {
                             @Override
-                            public void queueUsed(int index) {}
+                            public void queueUsed(int index) {
+                                calls.incrementAndGet(index);
+                            }
 
                             @Override
                             public void configChanged() {

@@ -316,4 +316,22 @@ class VirtioPciTest extends TransportTest {
         begin(OFFERED);
         echo(0, driver, "well");
     }
+
+    @Test
+    void whoInterruptsByItselfIsToldOfEachWay() {
+        begin(VirtioControl.F_VERSION_1);
+        var told = new ArrayList<Boolean>();
+
+        function.control().interruptBy(0, event -> told.add(event != null));
+        write(0x16, 2, 0);
+        write(0x1a, 2, 0xffff); // no vector
+        write(0x1a, 2, 1);
+        mmio.write(bar + 0x4000 + 16 + 12, 4, 1); // masked
+        mmio.write(bar + 0x4000 + 12, 4, 1); // another one's
+        function.control().interruptBy(0, null);
+        mmio.write(bar + 0x4000 + 16 + 12, 4, 0);
+
+        // these messages have no eventfd: that it hears of the changes is what counts
+        assertEquals(List.of(false, false, false, false), told);
+    }
 }
