@@ -92,6 +92,7 @@ final class DoctorChecks {
         checks.add(transparentHugePages());
         checks.add(samePageMerging());
         checks.add(tun());
+        checks.add(vhostNet());
         checks.add(passt());
         checks.add(virtiofsd());
         return new DoctorReport(kind, cpu.nested(), checks, capabilities);
@@ -423,6 +424,31 @@ final class DoctorChecks {
                     name,
                     Status.WARN,
                     "cannot be opened: %s; without it no tap network"
+                            .formatted(errno == 0 ? message(e) : Errno.name(errno)),
+                    remedy);
+        }
+    }
+
+    private Check vhostNet() {
+        String name = "/dev/vhost-net";
+        try {
+            probe.open(root.resolve("dev/vhost-net"));
+            return Check.ok(name, "can be opened");
+        } catch (IOException e) {
+            int errno = errno(e);
+            String remedy =
+                    switch (errno) {
+                        case Errno.ENOENT, Errno.ENODEV, Errno.ENXIO ->
+                                inContainer()
+                                        ? START_CONTAINER + "docker run --device /dev/vhost-net ..."
+                                        : "sudo modprobe vhost_net";
+                        case Errno.EACCES -> "sudo chmod 0666 /dev/vhost-net";
+                        default -> null;
+                    };
+            return new Check(
+                    name,
+                    Status.INFO,
+                    "cannot be opened: %s; a tap network is slower without it"
                             .formatted(errno == 0 ? message(e) : Errno.name(errno)),
                     remedy);
         }

@@ -21,6 +21,7 @@ import org.kaval.machine.ConfigException;
 /// @param target name or path; empty for `user`
 /// @param mtu 0 if nothing is said of it
 /// @param pcap a path, or empty
+/// @param vhost as it was said
 record NetSpec(
         String where,
         Kind kind,
@@ -30,7 +31,8 @@ record NetSpec(
         int mtu,
         RateLimit.Rate frames,
         RateLimit.Rate rate,
-        String pcap) {
+        String pcap,
+        Vhost vhost) {
     /// What is at the other end.
     enum Kind {
         USER,
@@ -39,8 +41,17 @@ record NetSpec(
         SOCKET
     }
 
+    /// Whether the host's kernel moves frames.
+    enum Vhost {
+        /// If it can.
+        AUTO,
+        ON,
+        OFF
+    }
+
     private static final List<String> KEYS =
-            List.of("mac", "queues", "mtu", "rate", "frames", "burst", "pcap");
+            List.of("mac", "queues", "mtu", "rate", "frames", "burst", "pcap", "vhost");
+    private static final List<String> NOT_BY_VHOST = List.of("rate", "frames", "pcap");
     private static final Pattern MAC = Pattern.compile("\\p{XDigit}{2}(:\\p{XDigit}{2}){5}");
     private static final long LOCAL = 0x02_00_00_00_00_00L; // an address that nobody has bought
 
@@ -149,7 +160,32 @@ record NetSpec(
                     mtu,
                     values.rate("frames", burst, values::number),
                     values.rate("rate", burst, values::size),
-                    values.get("pcap", ""));
+                    values.get("pcap", ""),
+                    vhost(isTap));
+        }
+
+        private Vhost vhost(boolean isTap) {
+            Vhost vhost =
+                    switch (values.get("vhost", "")) {
+                        case "on" -> Vhost.ON;
+                        case "off" -> Vhost.OFF;
+                        case "" -> Vhost.AUTO;
+                        case String other ->
+                                throw values.refused(
+                                        "vhost", "'%s' is neither on nor off".formatted(other));
+                    };
+            if (vhost != Vhost.ON) {
+                return vhost;
+            }
+            if (!isTap) {
+                throw values.refused("vhost", "goes with tap and bridge");
+            }
+            for (String key : NOT_BY_VHOST) {
+                if (values.has(key)) {
+                    throw values.refused("vhost", "does not go with " + key);
+                }
+            }
+            return vhost;
         }
 
         private long mac() {

@@ -429,6 +429,17 @@ class DoctorChecksTest {
     }
 
     @Test
+    void missingVhostIsNoLossAndMendedByModprobe() {
+        FakeDevices devices = new FakeDevices().refuseTun(Errno.ENOENT);
+
+        Check vhost = check(report(devices), "/dev/vhost-net");
+
+        assertEquals(Status.INFO, vhost.status());
+        assertEquals("sudo modprobe vhost_net", vhost.remedy());
+        assertEquals(Status.OK, check(report(new FakeDevices()), "/dev/vhost-net").status());
+    }
+
+    @Test
     void passtInThePathIsFound() throws IOException {
         Path passt = program("bin/passt");
 

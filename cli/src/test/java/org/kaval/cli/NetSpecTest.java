@@ -67,6 +67,11 @@ class NetSpecTest {
                     user,rate=0               | net[0].rate
                     user,burst=1              | net[0].burst
                     user,mtu=1500,mtu=1500    | net[0].mtu
+                    tap=a,vhost=yes           | net[0].vhost
+                    user,vhost=on             | net[0].vhost
+                    tap=a,vhost=on,rate=1M    | net[0].vhost
+                    tap=a,vhost=on,frames=9   | net[0].vhost
+                    bridge=a,vhost=on,pcap=b  | net[0].vhost
                     """)
     void nonsenseIsRefusedWithItsPlace(String text, String place) {
         ConfigException refused = assertThrows(ConfigException.class, () -> NetSpec.parse(text, 0));
@@ -74,6 +79,12 @@ class NetSpecTest {
         assertTrue(
                 String.valueOf(refused.getMessage()).startsWith(place + ":"),
                 () -> refused.getMessage());
+    }
+
+    @ParameterizedTest
+    @CsvSource({"tap=a, AUTO", "'bridge=a,vhost=on', ON", "'tap=a,vhost=off,pcap=b', OFF"})
+    void vhostIsAsItWasSaid(String text, NetSpec.Vhost vhost) {
+        assertEquals(vhost, NetSpec.parse(text, 0).vhost());
     }
 
     @Test
