@@ -21,8 +21,9 @@ import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
 /// `kaval run --net` with two guests of Debian's unmodified cloud kernel, which fetch from each
-/// other and from their host, over a bridge, a tap device, a cable between them, and passt, all as
-/// an ordinary user: `src/test/net/host` says how, and `src/test/net/init` what the guests do.
+/// other and from their host, over a bridge, tap devices with vhost-net and without, a cable
+/// between them, and passt, all as an ordinary user: `src/test/net/host` says how, and
+/// `src/test/net/init` what the guests do.
 @NeedsHardwareVirtualization
 @Timeout(value = 120, unit = TimeUnit.MINUTES) // with full effort where all is emulated
 @NeedsFiles(
@@ -60,9 +61,9 @@ class LinuxNetTest {
             }
             copy(PASST, Files.createDirectories(folder.resolve("bin")).resolve("passt"));
             Path modules = Files.createDirectories(folder.resolve("modules"));
-            List<Path> bridge = kernel.modules("bridge");
-            for (int i = 0; i < bridge.size(); i++) {
-                copy(bridge.get(i), modules.resolve("%d.ko".formatted(i)));
+            List<Path> needed = kernel.modules("bridge", "vhost_net");
+            for (int i = 0; i < needed.size(); i++) {
+                copy(needed.get(i), modules.resolve("%02d.ko".formatted(i)));
             }
             Path net = folder.resolve("net");
             compile(sources.resolve("net.c"), net);
