@@ -104,7 +104,7 @@ public final class Fd implements AutoCloseable {
     ///
     /// @param hugePages whether it is made of the host's default huge pages; `size` is a multiple
     ///   of their size then
-    static Fd memfd(String name, long size, boolean hugePages) throws ErrnoException {
+    public static Fd memfd(String name, long size, boolean hugePages) throws ErrnoException {
         int flags = LinuxAbi.MFD_CLOEXEC() | (hugePages ? LinuxAbi.MFD_HUGETLB() : 0);
         Fd fd;
         try (Arena arena = Arena.ofConfined()) {

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -225,7 +226,12 @@ public final class VmBuilder {
         }
         Topology vcpus = topology;
         return assemble(
-                new Plan(vcpus, AddressMap.ram(memoryBytes), backing, source.description(), false),
+                new Plan(
+                        vcpus,
+                        AddressMap.ram(memoryBytes),
+                        ram -> GuestMemory.allocate(ram, backing),
+                        source.description(),
+                        false),
                 CpuidModel::physicalAddressBits,
                 (kvm, machine, cpuid) -> {
                     AcpiTables tables = Mainboard.writeTables(machine, vcpus);
@@ -257,7 +263,7 @@ public final class VmBuilder {
                     new Plan(
                             snapshot.topology(),
                             snapshot.memory(),
-                            snapshot.backing(),
+                            ram -> GuestMemory.allocate(ram, snapshot.backing()),
                             snapshot.boot(),
                             true),
                     _ -> snapshot.cpu().addressBits(),
@@ -277,11 +283,44 @@ public final class VmBuilder {
         }
     }
 
+    /// The same of a machine that runs.
+    Vm restore(MachineImage original) throws IOException {
+        Map<String, Object> state = original.state();
+        CpuFeatures cpu = CpuFeatures.of(SavedMachine.vcpuState(state, 0).cpuid());
+        Topology vcpus = original.topology();
+        try {
+            return assemble(
+                    new Plan(
+                            vcpus,
+                            original.ranges(),
+                            _ -> original.takeMemory(),
+                            original.boot(),
+                            true),
+                    _ -> cpu.addressBits(),
+                    (_, machine, _) -> {
+                        for (int i = 0; i < vcpus.vcpus(); i++) {
+                            machine.addVcpu(i, vcpus.apicId(i));
+                        }
+                        SavedMachine.restore(machine, state);
+                        if (prefaults) {
+                            Prefault.start(machine);
+                        }
+                    });
+        } catch (StateException e) {
+            throw new IOException("not a clone: " + e.getMessage(), e);
+        }
+    }
+
+    /// Where a machine's memory comes from.
+    private interface MemorySource {
+        GuestMemory open(List<GuestRange> ram) throws IOException;
+    }
+
     /// What a machine is, whether it is booted or restored.
     private record Plan(
             Topology topology,
             List<GuestRange> ram,
-            Backing backing,
+            MemorySource memory,
             BootDescription boot,
             boolean restored) {
         long memoryBytes() {
@@ -427,7 +466,7 @@ public final class VmBuilder {
     }
 
     private Machine open(Kvm kvm, Plan plan, int addressBits) throws IOException {
-        GuestMemory memory = GuestMemory.allocate(plan.ram, plan.backing);
+        GuestMemory memory = plan.memory.open(plan.ram);
         KvmVm vm;
         try {
             vm = kvm.createVm();

@@ -23,6 +23,9 @@ import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.kaval.devices.RateLimit.Rate;
 import org.kaval.devices.block.BlockImage;
 import org.kaval.devices.block.CopyableImage;
 import org.kaval.devices.block.ImageFormat;
@@ -30,11 +33,13 @@ import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.block.Images;
 import org.kaval.devices.block.RawImage;
 import org.kaval.devices.platform.VmGeneration;
+import org.kaval.devices.virtio.VirtioRng;
 import org.kaval.linux.IoVector;
 import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.snapshot.SnapshotException;
 import org.kaval.machine.snapshot.SnapshotOptions;
+import org.kaval.memory.Backing;
 import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsKvm;
 
@@ -76,7 +81,11 @@ class VmLiveSnapshotTest {
     // @formatter:on
 
     private static Vm start() throws Exception {
-        Vm vm = Vm.builder().memory(MEMORY).boot(stamps()).build();
+        return start(Backing.anonymous());
+    }
+
+    private static Vm start(Backing backing) throws Exception {
+        Vm vm = Vm.builder().memory(MEMORY).memoryBacking(backing).boot(stamps()).build();
         vm.start();
         awaitStamp(vm, 3);
         return vm;
@@ -258,16 +267,60 @@ class VmLiveSnapshotTest {
         }
     }
 
-    @Test
-    void cloneGoesOnWhereItsOriginalWas() throws Exception {
-        try (Vm vm = start();
-                Vm clone = vm.cloneWith(Vm.builder().prefault(true))) {
-            assertOfOneMoment(clone);
-            long last = stamp(clone, PAGES - 1);
-            awaitStamp(vm, last + 2);
-            assertEquals(last, stamp(clone, PAGES - 1));
+    /// Of each kind of memory, several from one, one from another, and the original ends first.
+    @ParameterizedTest
+    @MethodSource("backings")
+    void cloneGoesOnWhereItsOriginalWas(Backing backing) throws Exception {
+        var clones = new ArrayList<Vm>();
+        try {
+            try (Vm vm = start(backing)) {
+                for (int i = 0; i < 3; i++) {
+                    clones.add(vm.cloneWith(Vm.builder().prefault(i == 0)));
+                    assertOfOneMoment(clones.getLast());
+                    awaitStamp(vm, stamp(clones.getLast(), PAGES - 1) + 2);
+                }
+                assertFalse(vm.isPaused());
+                vm.snapshot(at("snapshot"), SnapshotOptions.DEFAULT.withLive(true));
+            }
+            clones.add(clones.getFirst().cloneWith(Vm.builder()));
+            assertEquals(stamp(clones.getFirst(), 0), stamp(clones.getLast(), 0));
+            long last = stamp(clones.getFirst(), PAGES - 1);
+            for (Vm clone : clones.subList(1, clones.size())) {
+                clone.start();
+                awaitStamp(clone, stamp(clone, PAGES - 1) + 2);
+            }
+            assertEquals(last, stamp(clones.getFirst(), PAGES - 1));
+        } finally {
+            clones.forEach(Vm::close);
+        }
+        assertGoesOn(at("snapshot"));
+        try (Vm restored = Vm.restore(at("snapshot"));
+                Vm clone = restored.cloneWith(Vm.builder())) {
+            long then = stamp(clone, PAGES - 1);
+            restored.start();
+            awaitStamp(restored, then + 2);
+            assertEquals(then, stamp(clone, PAGES - 1));
             clone.start();
-            awaitStamp(clone, last + 2);
+            awaitStamp(clone, then + 2);
+        }
+    }
+
+    private static Stream<Backing> backings() {
+        return Stream.of(new Backing.Anonymous(true), new Backing.Memfd());
+    }
+
+    @Test
+    void cloneWithOtherDevicesIsRefusedAndTheGuestGoesOn() throws Exception {
+        try (Vm vm = start()) {
+            VmBuilder other =
+                    Vm.builder().device(Virtio.pci(VirtioRng.open("rng", Rate.UNLIMITED)));
+
+            var refusal = assertThrows(IOException.class, () -> vm.cloneWith(other));
+
+            assertTrue(
+                    String.valueOf(refusal.getMessage()).startsWith("not a clone: the machine had"),
+                    refusal::toString);
+            awaitStamp(vm, stamp(vm, PAGES - 1) + 2);
         }
     }
 

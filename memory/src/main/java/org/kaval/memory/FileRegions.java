@@ -5,7 +5,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import org.kaval.linux.Fd;
 import org.kaval.linux.Mmap;
@@ -18,37 +17,41 @@ final class FileRegions {
 
     private FileRegions() {}
 
-    static List<GuestRegion> map(Arena arena, List<GuestRange> ranges, Backing.PrivateFile backing)
+    /// Memory, one segment for each range, and the files behind it, which the caller closes.
+    record Mapped(List<MemorySegment> memory, PrivateFiles files) {}
+
+    static Mapped map(Arena arena, List<GuestRange> ranges, Backing.PrivateFile backing)
             throws IOException {
-        return regions(ranges, mapAll(arena, ranges, backing));
+        return map(arena, ranges, new Backing.LayeredFile(backing, List.of()));
     }
 
-    static List<GuestRegion> map(Arena arena, List<GuestRange> ranges, Backing.LayeredFile backing)
+    static Mapped map(Arena arena, List<GuestRange> ranges, Backing.LayeredFile backing)
             throws IOException {
-        List<MemorySegment> memory = mapAll(arena, ranges, backing.bottom());
-        for (Backing.Layer layer : backing.layers()) {
-            try (Fd file = Fd.open(layer.file(), Fd.Access.READ)) {
+        var files = new PrivateFiles();
+        boolean done = false;
+        try {
+            addBottom(files, ranges, backing.bottom());
+            List<MemorySegment> memory = files.map(arena, ranges);
+            for (Backing.Layer layer : backing.layers()) {
+                Fd file = files.own(Fd.open(layer.file(), Fd.Access.READ));
                 long length = Files.size(layer.file());
                 for (Backing.Run run : layer.runs()) {
                     check(layer.file(), run, length);
-                    put(memory, file, run);
+                    put(memory, files, file, run);
                 }
             }
+            done = true;
+            return new Mapped(memory, files);
+        } finally {
+            if (!done) {
+                files.release();
+            }
         }
-        return regions(ranges, memory);
     }
 
-    private static List<GuestRegion> regions(List<GuestRange> ranges, List<MemorySegment> memory)
+    private static void addBottom(
+            PrivateFiles files, List<GuestRange> ranges, Backing.PrivateFile backing)
             throws IOException {
-        var regions = new ArrayList<GuestRegion>(ranges.size());
-        for (int i = 0; i < ranges.size(); i++) {
-            regions.add(GuestMemory.region(ranges.get(i), memory.get(i)));
-        }
-        return regions;
-    }
-
-    private static List<MemorySegment> mapAll(
-            Arena arena, List<GuestRange> ranges, Backing.PrivateFile backing) throws IOException {
         long needed = 0;
         for (GuestRange range : ranges) {
             needed = Math.addExact(needed, range.size());
@@ -68,15 +71,7 @@ final class FileRegions {
                     "%s: 0x%x bytes are needed from offset 0x%x on, and it has 0x%x in all"
                             .formatted(backing.file(), needed, backing.offset(), length));
         }
-        var memory = new ArrayList<MemorySegment>(ranges.size());
-        long offset = backing.offset();
-        try (Fd file = Fd.open(backing.file(), Fd.Access.READ)) {
-            for (GuestRange range : ranges) {
-                memory.add(Mmap.privateFile(arena, file, offset, range.size()));
-                offset += range.size();
-            }
-        }
-        return memory;
+        files.addAll(files.own(Fd.open(backing.file(), Fd.Access.READ)), backing.offset(), ranges);
     }
 
     private static void check(Path file, Backing.Run run, long length) throws IOException {
@@ -90,7 +85,8 @@ final class FileRegions {
         }
     }
 
-    private static void put(List<MemorySegment> memory, Fd file, Backing.Run run)
+    private static void put(
+            List<MemorySegment> memory, PrivateFiles files, Fd file, Backing.Run run)
             throws IOException {
         long base = 0; // of the region, from the beginning of the memory
         for (MemorySegment region : memory) {
@@ -103,6 +99,7 @@ final class FileRegions {
                 }
                 if (run.length() >= LEAST_MAPPED) {
                     Mmap.replacePrivate(region, at, file, run.offset(), run.length());
+                    files.add(file, run.offset(), run.offset(), run.length());
                 } else {
                     readAll(file, region.asSlice(at, run.length()), run.offset());
                 }

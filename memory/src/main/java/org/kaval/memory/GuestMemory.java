@@ -13,12 +13,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 import org.kaval.kvm.KvmVm;
-import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.HostUnsupportedException;
 import org.kaval.linux.IoVector;
@@ -42,30 +42,16 @@ public final class GuestMemory implements AutoCloseable {
 
     private static final long POPULATE_STEP = 4L << 20;
 
-    private final Arena arena = Arena.ofShared();
+    private final Storage storage;
     private final GuestRegion[] regions;
-    private final Backing backing;
     private final List<UnseenWriter> unseenWriters = new ArrayList<>(); // guarded by this
     private @Nullable KvmVm vm; // guarded by this
 
-    private GuestMemory(List<GuestRange> sorted, Backing backing) throws IOException {
-        this.backing = backing;
-        boolean done = false;
-        try {
-            List<GuestRegion> made =
-                    switch (backing) {
-                        case Backing.Anonymous(boolean huge) -> anonymous(arena, sorted, huge);
-                        case Backing.Memfd _ -> memfd(arena, sorted, false);
-                        case Backing.HugePages _ -> hugePages(arena, sorted);
-                        case Backing.PrivateFile file -> FileRegions.map(arena, sorted, file);
-                        case Backing.LayeredFile layered -> FileRegions.map(arena, sorted, layered);
-                    };
-            regions = made.toArray(GuestRegion[]::new);
-            done = true;
-        } finally {
-            if (!done) {
-                arena.close();
-            }
+    private GuestMemory(List<GuestRange> sorted, Storage storage) {
+        this.storage = storage;
+        regions = new GuestRegion[sorted.size()];
+        for (int i = 0; i < regions.length; i++) {
+            regions[i] = new GuestRegion(sorted.get(i), storage.memory().get(i));
         }
     }
 
@@ -78,7 +64,7 @@ public final class GuestMemory implements AutoCloseable {
         List<GuestRange> sorted =
                 ranges.stream().sorted(Comparator.comparingLong(GuestRange::base)).toList();
         checkDisjointPages(sorted);
-        return new GuestMemory(sorted, backing);
+        return new GuestMemory(sorted, Storage.open(sorted, backing));
     }
 
     /// The ranges that are RAM, in ascending order.
@@ -142,16 +128,9 @@ public final class GuestMemory implements AutoCloseable {
     /// @throws GuestFault if any byte of it is not RAM
     public void discard(long address, long length) throws ErrnoException {
         GuestRegion region = region(address, length);
-        switch (backing) {
-            case Backing.Anonymous _, Backing.PrivateFile _, Backing.LayeredFile _ ->
-                    Mmap.discardPrivate(region.bytes(), region.offset(address), length);
-            case Backing.Memfd _ ->
-                    Mmap.discardShared(region.bytes(), region.offset(address), length);
-            case Backing.HugePages _ -> {
-                return; // they are reserved for it: nobody else could have them
-            }
+        if (storage.discard(region.bytes(), region.offset(address), length)) {
+            region.markWritten(address, length);
         }
-        region.markWritten(address, length);
     }
 
     /// Reads one byte, unsigned.
@@ -243,6 +222,38 @@ public final class GuestMemory implements AutoCloseable {
         region.markWritten(address, length);
     }
 
+    /// Another memory with the same content and ranges, for another machine. Neither sees from now
+    /// on what is written to the other, and they share what nobody writes. Meanwhile neither the
+    /// guest nor a device writes, and nobody discards.
+    ///
+    /// The first copy of memory that is no file's takes as long as copying what is used of it, of
+    /// memory from the host's pool of huge pages each does; else as long as copying what has
+    /// changed since the first one. What this memory {@link #discard discards} afterwards is what
+    /// it was at the copy when it is touched again.
+    public synchronized GuestMemory copy() throws IOException {
+        return new GuestMemory(ranges(), storage.copy());
+    }
+
+    /// Where there may be more than zeroes, in ascending order: what was touched, or is in a file.
+    /// Finds that without touching memory, for which the host would have to make pages.
+    public synchronized List<GuestRange> used() throws IOException {
+        BitSet pages = storage.used();
+        var used = new ArrayList<GuestRange>();
+        int first = 0;
+        for (GuestRange range : ranges()) {
+            int end = first + Math.toIntExact(range.size() / Mmap.PAGE_SIZE);
+            int from = pages.nextSetBit(first);
+            while (from >= 0 && from < end) {
+                int to = Math.min(end, pages.nextClearBit(from));
+                long base = range.base() + (from - first) * Mmap.PAGE_SIZE;
+                used.add(new GuestRange(base, (to - from) * Mmap.PAGE_SIZE));
+                from = pages.nextSetBit(to);
+            }
+            first = end;
+        }
+        return List.copyOf(used);
+    }
+
     /// Gives all regions to `vm`, as slots 0, 1, … in ascending order. Once.
     public synchronized void attach(KvmVm vm) throws ErrnoException {
         if (this.vm != null) {
@@ -323,9 +334,7 @@ public final class GuestMemory implements AutoCloseable {
     /// Gives the memory back to the host. Later accesses throw {@link IllegalStateException}.
     @Override
     public void close() {
-        if (arena.scope().isAlive()) {
-            arena.close();
-        }
+        storage.close();
     }
 
     private GuestRegion region(long address, long length) {
@@ -358,64 +367,6 @@ public final class GuestMemory implements AutoCloseable {
             attached.getDirtyLog(slot, bitmap);
             return bitmap.toArray(ValueLayout.JAVA_LONG);
         }
-    }
-
-    private static List<GuestRegion> anonymous(
-            Arena arena, List<GuestRange> ranges, boolean transparentHugePages)
-            throws ErrnoException {
-        var regions = new ArrayList<GuestRegion>(ranges.size());
-        for (GuestRange range : ranges) {
-            MemorySegment bytes = Mmap.anonymous(arena, range.size());
-            if (transparentHugePages) {
-                Mmap.adviseHugePages(bytes);
-            }
-            regions.add(region(range, bytes));
-        }
-        return regions;
-    }
-
-    private static List<GuestRegion> memfd(Arena arena, List<GuestRange> ranges, boolean hugePages)
-            throws ErrnoException {
-        var regions = new ArrayList<GuestRegion>(ranges.size());
-        for (GuestRange range : ranges) {
-            regions.add(region(range, Mmap.memfd(arena, "guest memory", range.size(), hugePages)));
-        }
-        return regions;
-    }
-
-    private static List<GuestRegion> hugePages(Arena arena, List<GuestRange> ranges)
-            throws IOException {
-        HostMemory host = HostMemory.read();
-        long pageSize = host.hugePageSize();
-        if (pageSize == 0) {
-            throw new HostUnsupportedException("the kernel has no huge pages");
-        }
-        long needed = 0;
-        for (GuestRange range : ranges) {
-            if (range.base() % pageSize != 0 || range.size() % pageSize != 0) {
-                throw new HostUnsupportedException(
-                        "memory in huge pages must be a multiple of %d KiB"
-                                .formatted(pageSize / 1024));
-            }
-            needed += range.size() / pageSize;
-        }
-        try {
-            return memfd(arena, ranges, true);
-        } catch (ErrnoException e) {
-            if (e.errno() != Errno.ENOMEM) {
-                throw e;
-            }
-            throw new HostUnsupportedException(
-                    "%d huge pages of %d KiB are needed and %d are free; 'sudo sysctl vm.nr_hugepages=N' makes more"
-                            .formatted(needed, pageSize / 1024, host.freeHugePages()),
-                    e);
-        }
-    }
-
-    /// A crash of this process must not write the guest's memory, which may hold secrets, to disk.
-    static GuestRegion region(GuestRange range, MemorySegment bytes) throws ErrnoException {
-        Mmap.adviseDontDump(bytes);
-        return new GuestRegion(range, bytes);
     }
 
     private static void checkDisjointPages(List<GuestRange> sorted) {
