@@ -14,6 +14,7 @@ import org.kaval.machine.boot.FlatPayload;
 import org.kaval.machine.boot.FlatPayload.Mode;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.snapshot.SnapshotOptions;
+import org.kaval.memory.Backing;
 
 /// What does a machine cost beside the memory that its guest touches: a clone of a snapshot, a copy
 /// of a running guest, one of a hundred machines? And for how long does a guest stand still that
@@ -30,7 +31,8 @@ final class CloneCosts {
         Path folder = Files.createTempDirectory("kaval-bench");
         try {
             clones(folder.resolve("clones"));
-            copies();
+            copies("anonymous memory", Backing.anonymous());
+            copies("memory that is a memfd", new Backing.Memfd());
             machines();
             live(folder.resolve("live"));
         } finally {
@@ -62,7 +64,11 @@ final class CloneCosts {
     }
 
     private static Vm used(FlatPayload payload) throws IOException {
-        Vm vm = Vm.builder().memory(128L << 20).boot(payload).build();
+        return used(payload, Backing.anonymous());
+    }
+
+    private static Vm used(FlatPayload payload, Backing backing) throws IOException {
+        Vm vm = Vm.builder().memory(128L << 20).memoryBacking(backing).boot(payload).build();
         for (long at = 16L << 20; at < USED + (16L << 20); at += 4096) {
             vm.memory().writeLe64(at, at);
         }
@@ -109,21 +115,40 @@ final class CloneCosts {
         return all;
     }
 
-    private static void copies() throws Exception {
-        var copy = new Samples();
-        try (Vm vm = used(idle())) {
-            vm.start();
-            for (int i = 0; i < ROUNDS; i++) {
+    private static void copies(String memory, Backing backing) throws Exception {
+        var first = new Samples();
+        var later = new Samples();
+        var extra = new Samples();
+        for (int i = 0; i < ROUNDS; i++) {
+            try (Vm vm = used(idle(), backing)) {
+                vm.start();
                 long begin = System.nanoTime();
                 try (Vm clone = vm.cloneWith(Vm.builder())) {
                     clone.start();
-                    copy.add((System.nanoTime() - begin) / 1e6);
+                    first.add(millisSince(begin));
+                }
+                long before = privateBytes();
+                begin = System.nanoTime();
+                try (Vm clone = vm.cloneWith(Vm.builder())) {
+                    clone.start();
+                    later.add(millisSince(begin));
+                    extra.add((privateBytes() - before) / 1048576.0);
                 }
             }
         }
         System.out.printf(
-                "a copy of a running guest with %d MiB in use: %.1f ms (least %.1f)%n",
-                USED >> 20, copy.median(), copy.quantile(0));
+                "a copy of a running guest with %d MiB in use of %s: the first %.1f ms (least %.1f), the second %.1f (least %.1f) and %.2f MiB%n",
+                USED >> 20,
+                memory,
+                first.median(),
+                first.quantile(0),
+                later.median(),
+                later.quantile(0),
+                extra.median());
+    }
+
+    private static double millisSince(long begin) {
+        return (System.nanoTime() - begin) / 1e6;
     }
 
     private static void machines() throws Exception {
