@@ -21,7 +21,7 @@ import org.kaval.machine.ConfigException;
 /// @param target name or path; empty for `user`
 /// @param mtu 0 if nothing is said of it
 /// @param pcap a path, or empty
-/// @param vhost as it was said
+/// @param vhost whether the host's kernel moves frames
 record NetSpec(
         String where,
         Kind kind,
@@ -32,21 +32,13 @@ record NetSpec(
         RateLimit.Rate frames,
         RateLimit.Rate rate,
         String pcap,
-        Vhost vhost) {
+        boolean vhost) {
     /// What is at the other end.
     enum Kind {
         USER,
         TAP,
         BRIDGE,
         SOCKET
-    }
-
-    /// Whether the host's kernel moves frames.
-    enum Vhost {
-        /// If it can.
-        AUTO,
-        ON,
-        OFF
     }
 
     private static final List<String> KEYS =
@@ -164,18 +156,15 @@ record NetSpec(
                     vhost(isTap));
         }
 
-        private Vhost vhost(boolean isTap) {
-            Vhost vhost =
-                    switch (values.get("vhost", "")) {
-                        case "on" -> Vhost.ON;
-                        case "off" -> Vhost.OFF;
-                        case "" -> Vhost.AUTO;
-                        case String other ->
-                                throw values.refused(
-                                        "vhost", "'%s' is neither on nor off".formatted(other));
-                    };
-            if (vhost != Vhost.ON) {
-                return vhost;
+        private boolean vhost(boolean isTap) {
+            switch (values.get("vhost", "off")) {
+                case "on" -> {}
+                case "off" -> {
+                    return false;
+                }
+                case String other ->
+                        throw values.refused(
+                                "vhost", "'%s' is neither on nor off".formatted(other));
             }
             if (!isTap) {
                 throw values.refused("vhost", "goes with tap and bridge");
@@ -185,7 +174,7 @@ record NetSpec(
                     throw values.refused("vhost", "does not go with " + key);
                 }
             }
-            return vhost;
+            return true;
         }
 
         private long mac() {
