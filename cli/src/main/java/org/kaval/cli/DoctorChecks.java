@@ -410,16 +410,9 @@ final class DoctorChecks {
         } catch (IOException e) {
             int errno = errno(e);
             String remedy =
-                    switch (errno) {
-                        case Errno.ENOENT, Errno.ENODEV, Errno.ENXIO ->
-                                inContainer()
-                                        ? START_CONTAINER + "docker run --device /dev/net/tun ..."
-                                        : "sudo modprobe tun";
-                        case Errno.EACCES -> "sudo chmod 0666 /dev/net/tun";
-                        case Errno.EPERM ->
-                                START_CONTAINER + "docker run --device /dev/net/tun ...";
-                        default -> null;
-                    };
+                    errno == Errno.EPERM
+                            ? START_CONTAINER + "docker run --device /dev/net/tun ..."
+                            : deviceRemedy(errno, name, "tun");
             return new Check(
                     name,
                     Status.WARN,
@@ -429,6 +422,20 @@ final class DoctorChecks {
         }
     }
 
+    /// What mends that a device cannot be opened, null if that is not known.
+    ///
+    /// @param module of the kernel that has it
+    private @Nullable String deviceRemedy(int errno, String device, String module) {
+        return switch (errno) {
+            case Errno.ENOENT, Errno.ENODEV, Errno.ENXIO ->
+                    inContainer()
+                            ? START_CONTAINER + "docker run --device %s ...".formatted(device)
+                            : "sudo modprobe " + module;
+            case Errno.EACCES -> "sudo chmod 0666 " + device;
+            default -> null;
+        };
+    }
+
     private Check vhostNet() {
         String name = "/dev/vhost-net";
         try {
@@ -436,15 +443,7 @@ final class DoctorChecks {
             return Check.ok(name, "can be opened");
         } catch (IOException e) {
             int errno = errno(e);
-            String remedy =
-                    switch (errno) {
-                        case Errno.ENOENT, Errno.ENODEV, Errno.ENXIO ->
-                                inContainer()
-                                        ? START_CONTAINER + "docker run --device /dev/vhost-net ..."
-                                        : "sudo modprobe vhost_net";
-                        case Errno.EACCES -> "sudo chmod 0666 /dev/vhost-net";
-                        default -> null;
-                    };
+            String remedy = deviceRemedy(errno, name, "vhost_net");
             return new Check(
                     name,
                     Status.INFO,
