@@ -325,7 +325,7 @@ final class NamedPort implements AutoCloseable {
     private static boolean takeNext(Queues now) {
         VirtQueue queue = now.transmit;
         DescriptorChain next = now.sending;
-        if (!queue.take(next) && !(queue.awaitRequest() && queue.take(next))) {
+        if (!queue.takeOrAwait(next)) {
             return false;
         }
         if (next.writable().size() > 0) {
@@ -348,7 +348,7 @@ final class NamedPort implements AutoCloseable {
         }
         VirtQueue queue = now.receive;
         DescriptorChain next = now.received;
-        if (!queue.take(next) && !(queue.awaitRequest() && queue.take(next))) {
+        if (!queue.takeOrAwait(next)) {
             return false;
         }
         GuestBuffers room = next.writable();

@@ -49,7 +49,7 @@ final class NetTransmit implements NetThread.Work {
         if (!host.flush()) {
             return Next.AWAIT_HOST;
         }
-        if (!queue.take(chain) && !(queue.awaitRequest() && queue.take(chain))) {
+        if (!queue.takeOrAwait(chain)) {
             return Next.AWAIT_DRIVER;
         }
         GuestBuffers frame = chain.readable();

@@ -49,7 +49,7 @@ final class PortControl {
     /// @return whether it is told
     /// @throws GuestFault if the driver has broken the rules
     boolean tell(int port, int what, int about, byte[] text) {
-        if (!receive.take(chain) && !(receive.awaitRequest() && receive.take(chain))) {
+        if (!receive.takeOrAwait(chain)) {
             return false;
         }
         GuestBuffers into = chain.writable();
@@ -78,7 +78,7 @@ final class PortControl {
     /// @return false if there is nothing
     /// @throws GuestFault if it has not all of it, or the driver has broken the rules otherwise
     boolean hear() {
-        if (!transmit.take(chain) && !(transmit.awaitRequest() && transmit.take(chain))) {
+        if (!transmit.takeOrAwait(chain)) {
             return false;
         }
         GuestBuffers said = chain.readable();

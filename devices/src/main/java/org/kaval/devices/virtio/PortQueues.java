@@ -79,7 +79,7 @@ final class PortQueues {
     }
 
     private boolean takeNext() {
-        if (!transmit.take(sending) && !(transmit.awaitRequest() && transmit.take(sending))) {
+        if (!transmit.takeOrAwait(sending)) {
             return false;
         }
         if (sending.writable().size() > 0) {
@@ -106,7 +106,7 @@ final class PortQueues {
         if (!port.hasInput()) {
             return false;
         }
-        if (!receive.take(received) && !(receive.awaitRequest() && receive.take(received))) {
+        if (!receive.takeOrAwait(received)) {
             return false;
         }
         GuestBuffers into = received.writable();

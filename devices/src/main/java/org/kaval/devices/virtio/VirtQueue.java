@@ -342,6 +342,14 @@ public final class VirtQueue {
         return true;
     }
 
+    /// Takes the next request, or asks the driver to ring when it adds one.
+    ///
+    /// @return false if there is none, and the driver will ring
+    /// @throws GuestFault if the driver has broken the rules
+    public boolean takeOrAwait(DescriptorChain into) {
+        return take(into) || (awaitRequest() && take(into));
+    }
+
     /// Puts back the request that was taken last, of which nothing has been used: it is taken
     /// again.
     public synchronized void putBack() {

@@ -241,7 +241,7 @@ public final class VirtioBalloon implements VirtioDevice {
                 VirtQueue queue = attached.queue(i);
                 if (i == STATISTICS) {
                     more |= exchangeStatistics(queue);
-                } else if (queue.take(request) || (queue.awaitRequest() && queue.take(request))) {
+                } else if (queue.takeOrAwait(request)) {
                     perform(i, request);
                     queue.complete(request, 0);
                     more = true;
@@ -314,7 +314,7 @@ public final class VirtioBalloon implements VirtioDevice {
                 if (!awaited && !asked) {
                     return false;
                 }
-                if (!queue.take(request) && !(queue.awaitRequest() && queue.take(request))) {
+                if (!queue.takeOrAwait(request)) {
                     return false;
                 }
                 if (awaited) {

@@ -201,7 +201,7 @@ public final class VirtioPorts implements VirtioDevice {
 
     /// What goes to a console that is not there.
     private static boolean drop(VirtQueue queue, DescriptorChain output) {
-        if (!queue.take(output) && !(queue.awaitRequest() && queue.take(output))) {
+        if (!queue.takeOrAwait(output)) {
             return false;
         }
         queue.complete(output, 0);
