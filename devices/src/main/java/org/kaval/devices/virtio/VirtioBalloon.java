@@ -28,7 +28,7 @@ import org.kaval.memory.GuestMemory;
 ///
 /// Any thread may ask. What the driver says is checked: a page that is no RAM is a {@link
 /// GuestFault}.
-public final class VirtioBalloon implements VirtioDevice {
+public final class VirtioBalloon extends LinkedDevice {
     static final long F_STATS_VQ = 1L << 1;
     static final long F_DEFLATE_ON_OOM = 1L << 2;
     static final long F_REPORTING = 1L << 5;
@@ -59,10 +59,8 @@ public final class VirtioBalloon implements VirtioDevice {
 
     private static final Logger LOG = System.getLogger(VirtioBalloon.class.getName());
 
-    private final String name;
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
     private final long[] values = new long[BalloonStatistics.TAGS]; // guarded by this
-    private @Nullable VirtioLink link;
     private @Nullable DeviceThread thread; // who activates and resets
     private volatile long targetPages;
     private volatile long actualPages; // as the driver says
@@ -73,12 +71,7 @@ public final class VirtioBalloon implements VirtioDevice {
 
     /// @param name for threads and messages
     public VirtioBalloon(String name) {
-        this.name = name;
-    }
-
-    @Override
-    public String name() {
-        return name;
+        super(name);
     }
 
     @Override
@@ -114,11 +107,6 @@ public final class VirtioBalloon implements VirtioDevice {
         }
     }
 
-    @Override
-    public void attach(VirtioLink newLink) {
-        link = newLink;
-    }
-
     /// Asks the guest to give up so much memory, instead of what it was asked for before. It does
     /// so as it can; if it runs out of memory, it takes some back by itself.
     ///
@@ -133,12 +121,7 @@ public final class VirtioBalloon implements VirtioDevice {
                     targetPages = pages;
                     config.set(NUM_PAGES, Integer.BYTES, pages);
                 };
-        VirtioLink attached = link;
-        if (attached == null) {
-            change.run();
-        } else {
-            attached.changeConfig(change);
-        }
+        changeConfig(change);
     }
 
     /// Whether a guest can be asked for so many bytes: whole pages, up to 16 TiB.
@@ -163,7 +146,7 @@ public final class VirtioBalloon implements VirtioDevice {
     /// @return empty if it has not answered by then, as one without a driver does not
     public synchronized Optional<BalloonStatistics> statistics(Duration limit)
             throws InterruptedException {
-        VirtioLink attached = attached();
+        VirtioLink attached = link();
         long end = System.nanoTime() + limit.toNanos();
         long before = answers;
         asked = true;
@@ -178,22 +161,14 @@ public final class VirtioBalloon implements VirtioDevice {
         return Optional.of(BalloonStatistics.of(values));
     }
 
-    private VirtioLink attached() {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
-        return attached;
-    }
-
     @Override
     public void activate(long features) {
-        VirtioLink attached = attached();
+        VirtioLink attached = link();
         synchronized (this) {
             awaited = true; // §5.5.6.3.1: the driver adds a buffer without being asked
         }
         var work = new Work(attached);
-        thread = DeviceThread.start(name, attached, work::step);
+        thread = DeviceThread.start(name(), attached, work::step);
     }
 
     @Override
@@ -302,7 +277,7 @@ public final class VirtioBalloon implements VirtioDevice {
             } catch (ErrnoException e) {
                 if (!refused) {
                     refused = true;
-                    LOG.log(Level.WARNING, "{0}: {1}", name, e.getMessage());
+                    LOG.log(Level.WARNING, "{0}: {1}", name(), e.getMessage());
                 }
             }
         }

@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
-import org.jspecify.annotations.Nullable;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.StateFields;
 import org.kaval.devices.block.BlockImage;
@@ -22,7 +21,7 @@ import org.kaval.devices.block.RingAccess;
 /// done is the driver's to say (§5.2.6.2): with a cache it asks for flushes.
 ///
 /// The disk can grow while it is in use: {@link #grow}. Any thread.
-public final class VirtioBlock implements VirtioDevice {
+public final class VirtioBlock extends LinkedDevice {
     static final int SECTOR = 512;
 
     /// How many descriptors a queue has.
@@ -72,13 +71,11 @@ public final class VirtioBlock implements VirtioDevice {
 
     private static final Logger LOG = System.getLogger(VirtioBlock.class.getName());
 
-    private final String name;
     private final BlockImage image;
     private final Options options;
     private final RateLimit limit;
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
     private final List<QueueService> services = new ArrayList<>(); // who activates and resets
-    private @Nullable VirtioLink link;
     private final LongAdder reads = new LongAdder();
     private final LongAdder readBytes = new LongAdder();
     private final LongAdder writes = new LongAdder();
@@ -158,7 +155,7 @@ public final class VirtioBlock implements VirtioDevice {
     ///
     /// @param name for threads and messages
     public VirtioBlock(String name, BlockImage image, Options options) {
-        this.name = name;
+        super(name);
         this.image = image;
         this.options = options;
         this.limit = new RateLimit(options.operations, options.bytes, System::nanoTime);
@@ -176,11 +173,6 @@ public final class VirtioBlock implements VirtioDevice {
                 .set(MAX_WRITE_ZEROES_SECTORS, Integer.BYTES, MAX_SECTORS_OF_SEGMENT)
                 .set(MAX_WRITE_ZEROES_SEG, Integer.BYTES, MAX_SEGMENTS)
                 .set(WRITE_ZEROES_MAY_UNMAP, 1, 1);
-    }
-
-    @Override
-    public String name() {
-        return name;
     }
 
     @Override
@@ -221,16 +213,8 @@ public final class VirtioBlock implements VirtioDevice {
     }
 
     @Override
-    public void attach(VirtioLink newLink) {
-        link = newLink;
-    }
-
-    @Override
     public void activate(long features) {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
+        VirtioLink attached = link();
         // §5.2.6.2: who does not know flushes wants its writes to be on the disk
         cached = (features & F_FLUSH) != 0;
         mayChangeCache = (features & F_CONFIG_WCE) != 0;
@@ -243,7 +227,7 @@ public final class VirtioBlock implements VirtioDevice {
 
     /// Rate limits need threads, which wait for them.
     private QueueService serve(VirtioLink attached, int queue) {
-        String title = "%s-q%d".formatted(name, queue);
+        String title = "%s-q%d".formatted(name(), queue);
         Supplier<BlockRequests> handlers =
                 () -> new BlockRequests(this, image, limit, options.serial);
         RingAccess rings = options.engine == Engine.IO_URING ? image.rings() : null;
@@ -266,7 +250,7 @@ public final class VirtioBlock implements VirtioDevice {
 
     @Override
     public void persist(StateFields state) {
-        state.same("sectors", sectors, "the number of sectors of " + name);
+        state.same("sectors", sectors, "the number of sectors of " + name());
         cached = state.flag("cached", cached);
         mayChangeCache = state.flag("mayChangeCache", mayChangeCache);
         config.set(WRITEBACK, 1, cached ? 1 : 0);
@@ -317,7 +301,7 @@ public final class VirtioBlock implements VirtioDevice {
     public synchronized void grow(long bytes) throws IOException {
         if (bytes < image.size() || bytes % SECTOR != 0) {
             throw new IllegalArgumentException(
-                    "%s has %d bytes and cannot have %d".formatted(name, image.size(), bytes));
+                    "%s has %d bytes and cannot have %d".formatted(name(), image.size(), bytes));
         }
         image.resize(bytes);
         Runnable change =
@@ -325,12 +309,7 @@ public final class VirtioBlock implements VirtioDevice {
                     sectors = bytes / SECTOR;
                     config.set(CAPACITY, Long.BYTES, sectors);
                 };
-        VirtioLink attached = link;
-        if (attached == null) {
-            change.run();
-        } else {
-            attached.changeConfig(change);
-        }
+        changeConfig(change);
     }
 
     @Override
@@ -339,7 +318,7 @@ public final class VirtioBlock implements VirtioDevice {
             image.close();
         } catch (IOException e) {
             // the guest is gone, and whoever closes the machine can do nothing about it
-            LOG.log(Level.ERROR, "{0}: {1}", name, e.getMessage());
+            LOG.log(Level.ERROR, "{0}: {1}", name(), e.getMessage());
         }
     }
 }

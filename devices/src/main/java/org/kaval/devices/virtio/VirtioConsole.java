@@ -13,7 +13,7 @@ import org.kaval.devices.StateFields;
 /// {@link #resize} may be called by any thread. A driver is told of the size when the guest uses
 /// the console for the first time: Linux' does not read it before, and is not ready to hear of a
 /// change as soon as it says `DRIVER_OK`.
-public final class VirtioConsole implements VirtioDevice {
+public final class VirtioConsole extends LinkedDevice {
     static final long F_SIZE = 1;
     static final long F_EMERG_WRITE = 1L << 2;
 
@@ -30,10 +30,8 @@ public final class VirtioConsole implements VirtioDevice {
     private static final int MAX_PORTS = 4;
     private static final int EMERG_WRITE = 8;
 
-    private final String name;
     private final ConsolePort port;
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE).set(MAX_PORTS, 4, 1);
-    private @Nullable VirtioLink link;
     private @Nullable DeviceThread thread; // who activates and resets
     private @Nullable PortQueues queues; // who activates and resets
     private volatile boolean holding; // the device's thread is to put back what it has
@@ -43,13 +41,8 @@ public final class VirtioConsole implements VirtioDevice {
 
     /// @param name for threads and messages
     public VirtioConsole(String name, ConsolePort port) {
-        this.name = name;
+        super(name);
         this.port = port;
-    }
-
-    @Override
-    public String name() {
-        return name;
     }
 
     @Override
@@ -93,7 +86,7 @@ public final class VirtioConsole implements VirtioDevice {
 
     @Override
     public void attach(VirtioLink newLink) {
-        link = newLink;
+        super.attach(newLink);
         port.connect(newLink.doorbell(0)::signal);
     }
 
@@ -114,25 +107,15 @@ public final class VirtioConsole implements VirtioDevice {
     }
 
     private void tellSize() {
-        attached()
-                .changeConfig(() ->
-                        config.set(COLUMNS, Short.BYTES, columns).set(ROWS, Short.BYTES, rows));
-    }
-
-    private VirtioLink attached() {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
-        return attached;
+        changeConfig(() -> config.set(COLUMNS, Short.BYTES, columns).set(ROWS, Short.BYTES, rows));
     }
 
     @Override
     public void activate(long features) {
-        VirtioLink attached = attached();
+        VirtioLink attached = link();
         var ofPort = new PortQueues(port, attached, 0, this::begin);
         queues = ofPort;
-        thread = DeviceThread.start(name, attached, () -> step(ofPort));
+        thread = DeviceThread.start(name(), attached, () -> step(ofPort));
     }
 
     private boolean step(PortQueues ofPort) {
@@ -170,7 +153,7 @@ public final class VirtioConsole implements VirtioDevice {
     @Override
     public void hold() {
         holding = true;
-        attached().doorbell(0).signal();
+        link().doorbell(0).signal();
     }
 
     @Override

@@ -26,7 +26,7 @@ import org.kaval.linux.IoVector;
 /// done here.
 ///
 /// {@link #setLink} may be called by any thread.
-public final class VirtioNet implements VirtioDevice {
+public final class VirtioNet extends LinkedDevice {
     static final long F_CSUM = 1;
     static final long F_GUEST_CSUM = 1L << 1;
     static final long F_CTRL_GUEST_OFFLOADS = 1L << 2;
@@ -75,7 +75,6 @@ public final class VirtioNet implements VirtioDevice {
     private static final int LOGGED_REFUSALS = 4;
     private static final Logger LOG = System.getLogger(VirtioNet.class.getName());
 
-    private final String name;
     private final NetBackend backend;
     private final Options options;
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
@@ -86,7 +85,6 @@ public final class VirtioNet implements VirtioDevice {
     private final NetCounters sent = new NetCounters();
     private final NetPairs pairs;
     private @Nullable QueueThreads control; // who activates and resets
-    private @Nullable VirtioLink link;
     private volatile boolean linkUp = true; // as its user wants it, and the other end is there
     private boolean wanted = true; // guarded by this
     private boolean connected; // guarded by this
@@ -140,7 +138,7 @@ public final class VirtioNet implements VirtioDevice {
         if (backend.vhost(0) != null && !options.isForVhost()) {
             throw new IllegalArgumentException("vhost-net knows no limits and takes nothing down");
         }
-        this.name = name;
+        super(name);
         this.backend = backend;
         this.pairs = new NetPairs(this, backend);
         this.options = options;
@@ -155,11 +153,6 @@ public final class VirtioNet implements VirtioDevice {
         for (int i = 0; i < NetFilter.MAC; i++) {
             config.set(i, 1, mac >>> (Byte.SIZE * (NetFilter.MAC - 1 - i)));
         }
-    }
-
-    @Override
-    public String name() {
-        return name;
     }
 
     @Override
@@ -210,24 +203,16 @@ public final class VirtioNet implements VirtioDevice {
 
     @Override
     public void attach(VirtioLink newLink) {
-        link = newLink;
+        super.attach(newLink);
         backend.onLink(this::setConnected);
         if (pairs.areForKernel()) {
             newLink.memory().addUnseenWriter(pairs::track);
         }
     }
 
-    private VirtioLink attached() {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
-        return attached;
-    }
-
     @Override
     public void activate(long features) {
-        VirtioLink attached = attached();
+        VirtioLink attached = link();
         driverFeatures = features;
         filter.reset(options.mac, (features & F_CTRL_VLAN) != 0);
         receiveLimit.resume();
@@ -238,7 +223,7 @@ public final class VirtioNet implements VirtioDevice {
             int index = (features & F_MQ) != 0 ? 2 * backend.queues() : 2;
             control =
                     QueueThreads.start(
-                            name + "-control",
+                            name() + "-control",
                             attached,
                             index,
                             1,
@@ -318,7 +303,7 @@ public final class VirtioNet implements VirtioDevice {
             synchronized (this) {
                 announcing = true;
             }
-            attached().changeConfig(this::showStatus);
+            changeConfig(this::showStatus);
         }
     }
 
@@ -350,21 +335,16 @@ public final class VirtioNet implements VirtioDevice {
             connected = now;
         }
         linkChanged();
-        VirtioLink attached = attached();
+        VirtioLink attached = link();
         for (int i = 0; i < backend.queues(); i++) {
             attached.doorbell(2 * i + 1).signal(); // who sends may be waiting for who has gone
         }
     }
 
     private void linkChanged() {
-        VirtioLink attached = link;
-        if (attached == null) {
-            showStatus();
-        } else {
-            attached.changeConfig(this::showStatus);
-            if (pairs.areForKernel()) { // a thread that serves may have called
-                pairs.linkChanged();
-            }
+        changeConfig(this::showStatus);
+        if (pairs.areForKernel()) { // a thread that serves may have called
+            pairs.linkChanged();
         }
     }
 
@@ -416,7 +396,7 @@ public final class VirtioNet implements VirtioDevice {
         int before = refusals;
         if (before < LOGGED_REFUSALS) {
             refusals = before + 1;
-            LOG.log(Level.WARNING, "{0}: a frame is lost: {1}", name, why.getMessage());
+            LOG.log(Level.WARNING, "{0}: a frame is lost: {1}", name(), why.getMessage());
         }
     }
 

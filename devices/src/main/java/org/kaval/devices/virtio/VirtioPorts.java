@@ -31,7 +31,7 @@ import org.kaval.memory.GuestFault;
 /// §5.3.6.2 has them the other way round, so no device can do right by all of them.
 ///
 /// One thread serves all ports, and blocks for nothing but events.
-public final class VirtioPorts implements VirtioDevice {
+public final class VirtioPorts extends LinkedDevice {
     /// How many ports there can be: with two queues and their interrupts for each.
     public static final int MAX_PORTS = 15;
 
@@ -49,12 +49,10 @@ public final class VirtioPorts implements VirtioDevice {
     private static final int TRANSMIT_OF_CONSOLE = 1;
     private static final long DOORBELL = 0; // others are NamedPort's
 
-    private final String name;
     private final List<Port> descriptions;
     private final Epoll epoll;
     private final List<NamedPort> ports = new ArrayList<>();
     private final ConfigSpace config = new ConfigSpace(CONFIG_SIZE);
-    private @Nullable VirtioLink link;
     private @Nullable DeviceThread thread; // who activates and resets
     private boolean hearsDoorbell; // the thread's
     private volatile boolean holding; // the thread is to put back what it has
@@ -78,7 +76,7 @@ public final class VirtioPorts implements VirtioDevice {
     }
 
     private VirtioPorts(String name, List<Port> descriptions, Epoll epoll) {
-        this.name = name;
+        super(name);
         this.descriptions = List.copyOf(descriptions);
         this.epoll = epoll;
         config.set(MAX_NR_PORTS, Integer.BYTES, 1 + descriptions.size());
@@ -123,11 +121,6 @@ public final class VirtioPorts implements VirtioDevice {
     }
 
     @Override
-    public String name() {
-        return name;
-    }
-
-    @Override
     public int type() {
         return VirtioConsole.TYPE;
     }
@@ -159,27 +152,14 @@ public final class VirtioPorts implements VirtioDevice {
     }
 
     @Override
-    public void attach(VirtioLink newLink) {
-        link = newLink;
-    }
-
-    private VirtioLink attached() {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
-        return attached;
-    }
-
-    @Override
     public void activate(long features) {
-        VirtioLink attached = attached();
+        VirtioLink attached = link();
         var console = new DescriptorChain(attached.memory());
         PortControl control = (features & F_MULTIPORT) == 0 ? null : new PortControl(attached);
         ports.forEach(port -> port.activate(attached));
         thread =
                 DeviceThread.start(
-                        name,
+                        name(),
                         attached,
                         () -> step(attached.queue(TRANSMIT_OF_CONSOLE), console, control),
                         busy -> await(busy, attached.doorbell(0)));
@@ -270,12 +250,12 @@ public final class VirtioPorts implements VirtioDevice {
     @Override
     public void hold() {
         holding = true;
-        attached().doorbell(0).signal();
+        link().doorbell(0).signal();
     }
 
     @Override
     public void persist(StateFields state) {
-        state.same("ports", ports.size(), "the number of ports of " + name);
+        state.same("ports", ports.size(), "the number of ports of " + name());
         for (int i = 0; i < ports.size(); i++) {
             ports.get(i).persist(state.part("port%d".formatted(i)));
         }

@@ -15,7 +15,7 @@ import org.kaval.memory.GuestFault;
 ///
 /// A request may be of any size. What is given at once is limited, as §5.4.6 allows it: a guest
 /// that asks for gigabytes gets {@link #MAX_BYTES} and asks again.
-public final class VirtioRng implements VirtioDevice {
+public final class VirtioRng extends LinkedDevice {
     /// How many bytes a request gets at most.
     static final int MAX_BYTES = 1 << 16;
 
@@ -26,17 +26,15 @@ public final class VirtioRng implements VirtioDevice {
     private static final Path SOURCE = Path.of("/dev/urandom");
     private static final Logger LOG = System.getLogger(VirtioRng.class.getName());
 
-    private final String name;
     private final Fd source;
     private final RateLimit limit;
     private final ConfigSpace config = new ConfigSpace(0);
-    private @Nullable VirtioLink link;
     private @Nullable QueueThreads threads; // who activates and resets
     private volatile boolean failed; // is said once
 
     /// Takes over `source`.
     VirtioRng(String name, Fd source, RateLimit.Rate bytes) {
-        this.name = name;
+        super(name);
         this.source = source;
         this.limit = new RateLimit(RateLimit.Rate.UNLIMITED, bytes, System::nanoTime);
     }
@@ -47,11 +45,6 @@ public final class VirtioRng implements VirtioDevice {
     /// @param bytes how much the guest gets
     public static VirtioRng open(String name, RateLimit.Rate bytes) throws ErrnoException {
         return new VirtioRng(name, Fd.open(SOURCE, Fd.Access.READ), bytes);
-    }
-
-    @Override
-    public String name() {
-        return name;
     }
 
     @Override
@@ -75,18 +68,10 @@ public final class VirtioRng implements VirtioDevice {
     }
 
     @Override
-    public void attach(VirtioLink newLink) {
-        link = newLink;
-    }
-
-    @Override
     public void activate(long features) {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
+        VirtioLink attached = link();
         limit.resume();
-        threads = QueueThreads.start(name, attached, 0, 1, Requests::new);
+        threads = QueueThreads.start(name(), attached, 0, 1, Requests::new);
     }
 
     @Override
@@ -126,7 +111,7 @@ public final class VirtioRng implements VirtioDevice {
             } catch (ErrnoException e) {
                 if (!failed) {
                     failed = true;
-                    LOG.log(Level.ERROR, "{0}: {1}", name, e.getMessage());
+                    LOG.log(Level.ERROR, "{0}: {1}", name(), e.getMessage());
                 }
                 return 0;
             }

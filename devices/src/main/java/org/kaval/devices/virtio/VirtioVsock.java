@@ -29,7 +29,7 @@ import org.kaval.memory.GuestFault;
 ///
 /// One thread serves all of them, and blocks for nothing but events: one of its own, as the
 /// machine's event loop has clocks to keep while megabytes go through here.
-public final class VirtioVsock implements VirtioDevice {
+public final class VirtioVsock extends LinkedDevice {
     /// The lowest context id that a guest can have; those below are other than guests.
     public static final long MIN_CID = 3;
 
@@ -49,17 +49,15 @@ public final class VirtioVsock implements VirtioDevice {
     private static final long DOORBELL = -1;
     private static final long LISTENER = -2;
 
-    private final String name;
     private final long cid;
     private final Epoll epoll;
     private final UnixVsockHost host;
     private final ConfigSpace config = new ConfigSpace(Long.BYTES);
-    private @Nullable VirtioLink link;
     private boolean hearsDoorbells; // the worker's
     private volatile @Nullable Worker worker;
 
     private VirtioVsock(String name, long cid, Epoll epoll, UnixVsockHost host) {
-        this.name = name;
+        super(name);
         this.cid = cid;
         this.epoll = epoll;
         this.host = host;
@@ -91,11 +89,6 @@ public final class VirtioVsock implements VirtioDevice {
     }
 
     @Override
-    public String name() {
-        return name;
-    }
-
-    @Override
     public int type() {
         return TYPE;
     }
@@ -121,16 +114,8 @@ public final class VirtioVsock implements VirtioDevice {
     }
 
     @Override
-    public void attach(VirtioLink newLink) {
-        link = newLink;
-    }
-
-    @Override
     public void activate(long features) {
-        VirtioLink attached = link;
-        if (attached == null) {
-            throw new IllegalStateException(name + " is not attached");
-        }
+        VirtioLink attached = link();
         var started = new Worker(attached);
         worker = started;
         started.thread.start();
@@ -183,7 +168,7 @@ public final class VirtioVsock implements VirtioDevice {
         Worker(VirtioLink link) {
             this.link = link;
             this.connections = new VsockConnections(cid, link, host);
-            this.thread = Thread.ofPlatform().name(name).daemon().unstarted(this::run);
+            this.thread = Thread.ofPlatform().name(name()).daemon().unstarted(this::run);
         }
 
         /// Has something done by the thread, soon. Any thread.
