@@ -119,7 +119,7 @@ class NetFuzzTest {
     }
 
     /// The other end, with frames that a fuzzer makes up, and what has become of them.
-    private static final class Peer implements NetQueue {
+    private static final class Peer extends QuietQueue {
         final Deque<byte[]> waiting = new ArrayDeque<>();
         final Deque<byte[]> received = new ArrayDeque<>(); // by the device
         final Deque<byte[]> sent = new ArrayDeque<>();
