@@ -2,7 +2,6 @@ package org.kaval.cli;
 
 import java.io.IOException;
 import java.math.BigDecimal;
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,8 +15,7 @@ import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.virtio.VirtioBlock;
 import org.kaval.machine.ConfigException;
 
-/// The value of `--disk`: a file, and words and `key=value` after it, with commas between; a comma
-/// that belongs to a value is written twice.
+/// The value of `--disk`: a file, and words and `key=value` after it.
 ///
 /// @param format null for what the file's name says
 /// @param name for messages: the id, or `disk` and its index
@@ -44,11 +42,13 @@ record DiskSpec(
                     "bandwidth",
                     "burst");
 
+    private static final List<String> KEYS_AND_FLAGS =
+            Stream.concat(KEYS.stream(), FLAGS.stream()).toList();
     private static final Pattern ID = Pattern.compile("[A-Za-z0-9_-]*");
 
     /// @param index of the disk, from 0
     static DiskSpec parse(String text, int index) {
-        return new Parser("disk[%d]".formatted(index), split(text)).disk(index);
+        return new Parser("disk[%d]".formatted(index), OptionValues.split(text)).disk(index);
     }
 
     ImageFormat formatOrByName() throws IOException {
@@ -57,16 +57,16 @@ record DiskSpec(
 
     /// The same text with a path that does not depend on the working directory.
     static String withAbsolutePath(String text) {
-        List<String> parts = split(text);
+        List<String> parts = OptionValues.split(text);
         for (int i = 0; i < parts.size(); i++) {
             String part = parts.get(i);
             String key = part.startsWith("path=") ? "path=" : "";
             boolean isPath = !key.isEmpty() || (i == 0 && !isKeyword(part));
-            String absolute =
-                    isPath ? key + Path.of(part.substring(key.length())).toAbsolutePath() : part;
-            parts.set(i, absolute.replace(",", ",,"));
+            if (isPath) {
+                parts.set(i, key + Path.of(part.substring(key.length())).toAbsolutePath());
+            }
         }
-        return String.join(",", parts);
+        return OptionValues.join(parts);
     }
 
     /// The same text with another image in the place of the one that it names.
@@ -75,44 +75,26 @@ record DiskSpec(
     /// @param overlay whether what is written is thrown away in the end
     static String withImage(String text, Path qcow2, boolean overlay) {
         var parts = new ArrayList<String>();
-        parts.add("path=" + qcow2.toAbsolutePath().toString().replace(",", ",,"));
+        parts.add("path=" + qcow2.toAbsolutePath());
         parts.add("format=qcow2");
         if (overlay) {
             parts.add("overlay");
         }
-        for (String part : split(text)) {
+        for (String part : OptionValues.split(text)) {
             if (isKeyword(part)
                     && !part.startsWith("path=")
                     && !part.startsWith("format=")
                     && !part.startsWith("engine=") // may be for raw images only
                     && !part.equals("overlay")) {
-                parts.add(part.replace(",", ",,"));
+                parts.add(part);
             }
         }
-        return String.join(",", parts);
+        return OptionValues.join(parts);
     }
 
     private static boolean isKeyword(String part) {
         int equals = part.indexOf('=');
         return equals < 0 ? FLAGS.contains(part) : KEYS.contains(part.substring(0, equals));
-    }
-
-    /// The parts of a value with commas between.
-    static List<String> split(String text) {
-        var parts = new ArrayList<String>();
-        var part = new StringBuilder();
-        for (int i = 0; i < text.length(); i++) {
-            if (text.charAt(i) != ',') {
-                part.append(text.charAt(i));
-            } else if (text.startsWith(",,", i)) {
-                part.append(text.charAt(i++));
-            } else {
-                parts.add(part.toString());
-                part.setLength(0);
-            }
-        }
-        parts.add(part.toString());
-        return parts;
     }
 
     /// Takes the values out by their keys; `where` begins what is said of them.
@@ -124,21 +106,14 @@ record DiskSpec(
             this.where = where;
             this.values = new OptionValues(where);
             for (String part : parts) {
-                int equals = part.indexOf('=');
-                String key = equals < 0 ? part : part.substring(0, equals);
-                boolean flag = equals < 0 && FLAGS.contains(key);
-                if (flag || (equals > 0 && KEYS.contains(key))) {
-                    values.put(key, part.substring(equals + 1));
+                if (FLAGS.contains(part)) {
+                    values.put(part, "");
+                } else if (isKeyword(part)) {
+                    values.add(part, KEYS);
                 } else if (values.isEmpty()) {
                     values.put("path", part);
                 } else {
-                    throw new ConfigException(
-                            where,
-                            "'%s' is none of %s"
-                                    .formatted(
-                                            part,
-                                            Stream.concat(KEYS.stream(), FLAGS.stream())
-                                                    .collect(Collectors.joining(", "))));
+                    throw values.unknown(part, KEYS_AND_FLAGS);
                 }
             }
         }
@@ -155,7 +130,7 @@ record DiskSpec(
                         "id", "'%s' is not of letters, digits, '-' and '_'".formatted(id));
             }
             return new DiskSpec(
-                    path(),
+                    values.path("path"),
                     values.has("format") ? choice("format", ImageFormat.RAW) : null,
                     id.isEmpty() ? "disk" + index : id,
                     ImageOptions.WRITABLE
@@ -164,18 +139,6 @@ record DiskSpec(
                             .withDiscard(choice("discard", ImageOptions.Discard.UNMAP)),
                     overlay,
                     device(id));
-        }
-
-        private Path path() {
-            String path = values.get("path", "");
-            if (path.isEmpty()) {
-                throw values.refused("path", "is missing");
-            }
-            try {
-                return Path.of(path);
-            } catch (InvalidPathException e) {
-                throw values.refused("path", String.valueOf(e.getMessage()));
-            }
         }
 
         private VirtioBlock.Options device(String id) {

@@ -54,21 +54,12 @@ record NetSpec(
 
     /// The same text with paths that do not depend on the working directory.
     static String withAbsolutePaths(String text) {
-        List<String> parts = DiskSpec.split(text);
-        for (int i = 0; i < parts.size(); i++) {
-            String part = parts.get(i);
-            String key = part.substring(0, part.indexOf('=') + 1);
-            boolean isPath = key.equals(i == 0 ? "socket=" : "pcap=");
-            String absolute =
-                    isPath ? key + Path.of(part.substring(key.length())).toAbsolutePath() : part;
-            parts.set(i, absolute.replace(",", ",,"));
-        }
-        return String.join(",", parts);
+        return OptionValues.withAbsolutePath(OptionValues.withAbsolutePath(text, "socket"), "pcap");
     }
 
     /// The text that this was parsed from with its address, which may have been drawn.
     String withAddress(String text) {
-        if (DiskSpec.split(text).stream().anyMatch(part -> part.startsWith("mac="))) {
+        if (OptionValues.split(text).stream().anyMatch(part -> part.startsWith("mac="))) {
             return text;
         }
         String address =
@@ -96,7 +87,7 @@ record NetSpec(
         Parser(String where, String text) {
             this.where = where;
             this.values = new OptionValues(where);
-            List<String> parts = DiskSpec.split(text);
+            List<String> parts = OptionValues.split(text);
             String first = parts.getFirst();
             int equals = first.indexOf('=');
             String name = equals < 0 ? first : first.substring(0, equals);
@@ -107,7 +98,7 @@ record NetSpec(
                         where, kind == Kind.USER ? "user has no value" : name + " has no value");
             }
             for (String part : parts.subList(1, parts.size())) {
-                put(part);
+                values.add(part, KEYS);
             }
         }
 
@@ -119,16 +110,6 @@ record NetSpec(
             }
             throw new ConfigException(
                     where, "'%s' is none of user, tap, bridge, socket".formatted(name));
-        }
-
-        private void put(String part) {
-            int equals = part.indexOf('=');
-            String key = equals < 0 ? "" : part.substring(0, equals);
-            if (!KEYS.contains(key)) {
-                throw new ConfigException(
-                        where, "'%s' is none of %s".formatted(part, String.join(", ", KEYS)));
-            }
-            values.put(key, part.substring(equals + 1));
         }
 
         NetSpec parse() {

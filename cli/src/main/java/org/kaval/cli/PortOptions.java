@@ -1,11 +1,7 @@
 package org.kaval.cli;
 
-import java.nio.file.InvalidPathException;
-import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.Function;
 import org.kaval.devices.virtio.VirtioDevice;
@@ -19,8 +15,9 @@ import picocli.CommandLine.Model.OptionSpec;
 final class PortOptions {
     static final String NAME = "--port";
 
+    static final String SOCKET = "socket";
+
     private static final String PORT_NAME = "name";
-    private static final String SOCKET = "socket";
 
     private final OptionSpec ports =
             OptionSpec.builder(NAME)
@@ -61,54 +58,12 @@ final class PortOptions {
     }
 
     private static VirtioPorts.Port parse(String value, String where) {
-        Map<String, String> parts = split(value, where);
-        String name = parts.getOrDefault(PORT_NAME, "");
+        OptionValues values = OptionValues.parse(where, value, List.of(PORT_NAME, SOCKET));
+        String name = values.get(PORT_NAME, "");
         if (!VirtioPorts.Port.isName(name)) {
-            throw new ConfigException(
-                    where + ".name",
-                    "'%s' is not 1 to 64 letters, digits and ._:@+-".formatted(name));
+            throw values.refused(
+                    PORT_NAME, "'%s' is not 1 to 64 letters, digits and ._:@+-".formatted(name));
         }
-        return new VirtioPorts.Port(name, path(parts.getOrDefault(SOCKET, ""), where));
-    }
-
-    /// The same value with a path that does not depend on the working directory.
-    static String withAbsolutePath(String value) {
-        var parts = new ArrayList<String>();
-        split(value, "port")
-                .forEach((key, text) -> {
-                    String same =
-                            key.equals(SOCKET)
-                                    ? path(text, "port").toAbsolutePath().toString()
-                                    : text;
-                    parts.add(key + "=" + same.replace(",", ",,"));
-                });
-        return String.join(",", parts);
-    }
-
-    private static Map<String, String> split(String value, String where) {
-        Map<String, String> parts = new LinkedHashMap<>();
-        for (String part : DiskSpec.split(value)) {
-            int equals = part.indexOf('=');
-            String key = equals < 0 ? "" : part.substring(0, equals);
-            if (!key.equals(PORT_NAME) && !key.equals(SOCKET)) {
-                throw new ConfigException(
-                        where, "'%s' is none of name=NAME and socket=PATH".formatted(part));
-            }
-            if (parts.put(key, part.substring(equals + 1)) != null) {
-                throw new ConfigException(where + "." + key, "is given twice");
-            }
-        }
-        return parts;
-    }
-
-    private static Path path(String text, String where) {
-        if (text.isEmpty()) {
-            throw new ConfigException(where + ".socket", "is missing");
-        }
-        try {
-            return Path.of(text);
-        } catch (InvalidPathException e) {
-            throw new ConfigException(where + ".socket", String.valueOf(e.getMessage()));
-        }
+        return new VirtioPorts.Port(name, values.path(SOCKET));
     }
 }

@@ -34,18 +34,15 @@ final class SavedArguments {
     }
 
     private static String absolute(OptionSpec option, String value) {
-        if (option.longestName().equals(DISK)) {
-            return DiskSpec.withAbsolutePath(value);
-        }
-        if (option.longestName().equals(VsockOptions.NAME)) {
-            return VsockOptions.withAbsolutePath(value);
-        }
-        if (option.longestName().equals(PortOptions.NAME)) {
-            return PortOptions.withAbsolutePath(value);
-        }
-        if (option.longestName().equals(NetOptions.NAME)) {
-            return NetSpec.withAbsolutePaths(value);
-        }
-        return option.type() == Path.class ? Path.of(value).toAbsolutePath().toString() : value;
+        return switch (option.longestName()) {
+            case DISK -> DiskSpec.withAbsolutePath(value);
+            case VsockOptions.NAME -> OptionValues.withAbsolutePath(value, VsockOptions.PATH);
+            case PortOptions.NAME -> OptionValues.withAbsolutePath(value, PortOptions.SOCKET);
+            case NetOptions.NAME -> NetSpec.withAbsolutePaths(value);
+            default ->
+                    option.type() == Path.class
+                            ? Path.of(value).toAbsolutePath().toString()
+                            : value;
+        };
     }
 }

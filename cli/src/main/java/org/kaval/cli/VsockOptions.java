@@ -1,11 +1,7 @@
 package org.kaval.cli;
 
-import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Function;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -20,7 +16,9 @@ import picocli.CommandLine.Model.OptionSpec;
 final class VsockOptions {
     static final String NAME = "--vsock";
 
-    private static final List<String> KEYS = List.of("cid", "path");
+    static final String PATH = "path";
+
+    private static final List<String> KEYS = List.of("cid", PATH);
     private static final Pattern NUMBER = Pattern.compile("\\d{1,10}");
 
     private final OptionSpec vsock =
@@ -44,45 +42,14 @@ final class VsockOptions {
         if (value == null) {
             return;
         }
-        Map<String, String> parts = split(value);
-        long cid = cid(parts.get("cid"));
-        Path path = path(parts.getOrDefault("path", ""));
+        OptionValues values = OptionValues.parse("vsock", value, KEYS);
+        long cid = values.has("cid") ? cid(values.get("cid", "")) : VirtioVsock.MIN_CID;
+        Path path = values.path(PATH);
         builder.device(machine ->
                 transport.apply(VirtioVsock.open("virtio-vsock0", cid, path)).attach(machine));
     }
 
-    /// The same value with a path that does not depend on the working directory.
-    static String withAbsolutePath(String value) {
-        var parts = new ArrayList<String>();
-        split(value)
-                .forEach((key, text) -> {
-                    String same =
-                            key.equals("path") ? path(text).toAbsolutePath().toString() : text;
-                    parts.add(key + "=" + same.replace(",", ",,"));
-                });
-        return String.join(",", parts);
-    }
-
-    private static Map<String, String> split(String value) {
-        Map<String, String> parts = new LinkedHashMap<>();
-        for (String part : DiskSpec.split(value)) {
-            int equals = part.indexOf('=');
-            String key = equals < 0 ? "" : part.substring(0, equals);
-            if (!KEYS.contains(key)) {
-                throw new ConfigException(
-                        "vsock", "'%s' is none of cid=N and path=PATH".formatted(part));
-            }
-            if (parts.put(key, part.substring(equals + 1)) != null) {
-                throw new ConfigException("vsock." + key, "is given twice");
-            }
-        }
-        return parts;
-    }
-
-    private static long cid(@Nullable String text) {
-        if (text == null) {
-            return VirtioVsock.MIN_CID;
-        }
+    private static long cid(String text) {
         long cid = NUMBER.matcher(text).matches() ? Long.parseLong(text) : -1;
         if (cid < VirtioVsock.MIN_CID || cid > VirtioVsock.MAX_CID) {
             throw new ConfigException(
@@ -91,16 +58,5 @@ final class VsockOptions {
                             .formatted(text, VirtioVsock.MIN_CID, VirtioVsock.MAX_CID));
         }
         return cid;
-    }
-
-    private static Path path(String text) {
-        if (text.isEmpty()) {
-            throw new ConfigException("vsock.path", "is missing");
-        }
-        try {
-            return Path.of(text);
-        } catch (InvalidPathException e) {
-            throw new ConfigException("vsock.path", String.valueOf(e.getMessage()));
-        }
     }
 }

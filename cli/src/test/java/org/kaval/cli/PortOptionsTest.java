@@ -28,8 +28,8 @@ class PortOptionsTest {
 
     @ParameterizedTest
     @CsvSource({
-        "'', 'port[0]: '''' is none of name=NAME and socket=PATH'",
-        "'name=a,path=b', 'port[0]: ''path=b'' is none of name=NAME and socket=PATH'",
+        "'', 'port[0]: '''' is none of name, socket'",
+        "'name=a,path=b', 'port[0]: ''path=b'' is none of name, socket'",
         "'name=a', 'port[0].socket: is missing'",
         "'name=a,socket=', 'port[0].socket: is missing'",
         "'socket=s', 'port[0].name: '''' is not 1 to 64 letters, digits and ._:@+-'",
@@ -71,7 +71,9 @@ class PortOptionsTest {
 
         assertEquals(
                 "name=a,socket=" + here + "/a,,b",
-                PortOptions.withAbsolutePath("name=a,socket=a,,b"));
-        assertEquals("socket=/v,name=a", PortOptions.withAbsolutePath("socket=/v,name=a"));
+                OptionValues.withAbsolutePath("name=a,socket=a,,b", PortOptions.SOCKET));
+        assertEquals(
+                "socket=/v,name=a",
+                OptionValues.withAbsolutePath("socket=/v,name=a", PortOptions.SOCKET));
     }
 }

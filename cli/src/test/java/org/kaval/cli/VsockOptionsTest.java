@@ -23,8 +23,8 @@ class VsockOptionsTest {
 
     @ParameterizedTest
     @CsvSource({
-        "v.sock, 'vsock: ''v.sock'' is none of cid=N and path=PATH'",
-        "'path=v,port=3', 'vsock: ''port=3'' is none of cid=N and path=PATH'",
+        "v.sock, 'vsock: ''v.sock'' is none of cid, path'",
+        "'path=v,port=3', 'vsock: ''port=3'' is none of cid, path'",
         "cid=4, 'vsock.path: is missing'",
         "path=, 'vsock.path: is missing'",
         "'cid=3,cid=3,path=v', 'vsock.cid: is given twice'",
@@ -50,7 +50,8 @@ class VsockOptionsTest {
         String here = Path.of("").toAbsolutePath().toString();
 
         assertEquals(
-                "cid=4,path=" + here + "/a,,b", VsockOptions.withAbsolutePath("cid=4,path=a,,b"));
-        assertEquals("path=/v", VsockOptions.withAbsolutePath("path=/v"));
+                "cid=4,path=" + here + "/a,,b",
+                OptionValues.withAbsolutePath("cid=4,path=a,,b", VsockOptions.PATH));
+        assertEquals("path=/v", OptionValues.withAbsolutePath("path=/v", VsockOptions.PATH));
     }
 }
