@@ -7,6 +7,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Map;
 import org.kaval.guests.ArtifactCache;
+import org.kaval.guests.CloudGuest;
 import org.kaval.guests.DebianKernel;
 import org.kaval.guests.DebianPackages;
 import org.kaval.guests.DebianRoot;

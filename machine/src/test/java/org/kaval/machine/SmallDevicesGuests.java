@@ -3,6 +3,7 @@ package org.kaval.machine;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
+import org.kaval.guests.CloudGuest;
 import org.kaval.testing.FileMaker;
 
 /// Debian's cloud kernel as it is, and an initramfs that uses random numbers, the virtio console,

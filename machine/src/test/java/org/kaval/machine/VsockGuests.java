@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.kaval.guests.CloudGuest;
 import org.kaval.testing.FileMaker;
 
 /// Debian's cloud kernel as it is, and an initramfs with a program that serves at ports of the

@@ -1,20 +1,16 @@
-package org.kaval.machine;
+package org.kaval.guests;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Map;
-import org.kaval.guests.ArtifactCache;
-import org.kaval.guests.DebianKernel;
-import org.kaval.guests.DebianPackages;
-import org.kaval.guests.Initramfs;
 
 /// Debian's cloud kernel as it is, and an initramfs with an init of a test's own, in a folder of
 /// the module's.
 ///
-/// @param folder from the module's
-record CloudGuest(String folder) {
+/// @param folder from the module's, which is the property `basedir` or the working directory
+public record CloudGuest(String folder) {
     /// What each such init begins with.
     private static final String BEGIN =
             """
@@ -26,15 +22,18 @@ record CloudGuest(String folder) {
             . /lib/modules/insert | sed 's/^/complaint: /'
             """;
 
-    Path kernel() {
+    /// Where the kernel is.
+    public Path kernel() {
         return file("vmlinuz");
     }
 
-    Path initrd() {
+    /// Where the initramfs is.
+    public Path initrd() {
         return file("initrd");
     }
 
-    private Path file(String name) {
+    /// Where a file of that name is in the folder.
+    public Path file(String name) {
         return Path.of(System.getProperty("basedir", ""))
                 .resolve(folder)
                 .toAbsolutePath()
@@ -45,14 +44,14 @@ record CloudGuest(String folder) {
     ///
     /// @param programs what else is in the initramfs, by path
     /// @param init what the guest does once `/proc`, `/sys`, `/dev` and the modules are there
-    void make(Path module, Map<String, Path> programs, String init, String... modules)
+    public void make(Path module, Map<String, Path> programs, String init, String... modules)
             throws IOException, InterruptedException {
         var packages = new DebianPackages(ArtifactCache.ofUser());
         make(module, DebianKernel.cloud(packages), programs, init, modules);
     }
 
-    /// Makes both.
-    void make(
+    /// Makes both, with that kernel.
+    public void make(
             Path module,
             DebianKernel kernel,
             Map<String, Path> programs,
