@@ -3,7 +3,7 @@ package org.kaval.ci.bench;
 import org.openjdk.jmh.Main;
 
 /// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `restore`,
-/// `clones`, `net`, and `disk` and `boot` with how often); other arguments go to JMH.
+/// `clones`, `net`, and `disk`, `iperf` and `boot` with how often); other arguments go to JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -17,6 +17,7 @@ public final class Benchmarks {
                 CloneCosts.run();
                 DiskReads.run(DiskReads.ROUNDS);
                 NetPackets.run();
+                Iperf.run(Iperf.ROUNDS);
                 BootTime.run(BootTime.ROUNDS);
                 Main.main(new String[] {"IoctlBenchmark"});
             }
@@ -27,6 +28,7 @@ public final class Benchmarks {
             case "clones" -> CloneCosts.run();
             case "disk" -> DiskReads.run(rounds(args, DiskReads.ROUNDS));
             case "net" -> NetPackets.run();
+            case "iperf" -> Iperf.run(rounds(args, Iperf.ROUNDS));
             case "boot" -> BootTime.run(rounds(args, BootTime.ROUNDS));
             case "complaints" -> QemuComplaints.run();
             default -> Main.main(args);

@@ -20,7 +20,7 @@ final class BootTime {
         var times = new BootTimes();
         HardwareJvm.run(
                 BootRounds.class,
-                files.folder(),
+                List.of(files.folder()),
                 List.of(files.folder().toString(), Integer.toString(rounds)),
                 times);
         if (rounds > 0) {

@@ -29,7 +29,7 @@ final class HardwareJvm {
 
     /// @param files which it reads, at the same paths there
     /// @param out gets its output
-    static void run(Class<?> program, Path files, List<String> arguments, OutputStream out)
+    static void run(Class<?> program, List<Path> files, List<String> arguments, OutputStream out)
             throws Exception {
         List<Path> classPath = classPath();
         List<String> command = command(program, classPath, arguments);
@@ -51,10 +51,10 @@ final class HardwareJvm {
     }
 
     private static int nested(
-            List<String> command, List<Path> classPath, Path files, OutputStream out)
+            List<String> command, List<Path> classPath, List<Path> files, OutputStream out)
             throws IOException, InterruptedException {
         try (NestedHost host = NestedHost.start(new NestedHost.Settings().withTimeLimit(LIMIT))) {
-            var needed = new ArrayList<Path>(List.of(files));
+            var needed = new ArrayList<Path>(files);
             needed.addAll(qemu());
             needed.addAll(classPath);
             host.copyIn(needed);
@@ -97,17 +97,24 @@ final class HardwareJvm {
         return List.copyOf(sources);
     }
 
-    /// QEMU, its firmware, and the libraries that it is linked to, as ldd(1) tells.
+    /// QEMU, its firmware, and the libraries that it is linked to.
     private static List<Path> qemu() throws IOException {
-        Process ldd = new ProcessBuilder("ldd", QemuBoot.PROGRAM).redirectErrorStream(true).start();
-        ldd.getOutputStream().close();
-        var files = new ArrayList<Path>();
-        files.add(Path.of(QemuBoot.PROGRAM));
+        var files = new ArrayList<Path>(withLibraries(Path.of(QemuBoot.PROGRAM)));
         files.add(Path.of("/usr/share/seabios"));
         for (String rom :
                 List.of("bios-microvm.bin", "kvmvapic.bin", "linuxboot_dma.bin", "pvh.bin")) {
             files.add(Path.of("/usr/share/qemu", rom));
         }
+        return files;
+    }
+
+    /// A program, and the libraries that it is linked to, as ldd(1) tells.
+    static List<Path> withLibraries(Path program) throws IOException {
+        Process ldd =
+                new ProcessBuilder("ldd", program.toString()).redirectErrorStream(true).start();
+        ldd.getOutputStream().close();
+        var files = new ArrayList<Path>();
+        files.add(program);
         new String(ldd.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
                 .lines()
                 .map(LIBRARY::matcher)

@@ -1,11 +1,7 @@
 package org.kaval.ci.bench;
 
-import java.io.OutputStream;
-import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Map;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.kaval.machine.Vm;
 import org.kaval.machine.boot.KernelBoot;
 
@@ -27,7 +23,7 @@ record KavalBoot(BootFiles files, boolean fast, Exits exits) implements BootCont
 
     @Override
     public double boot(Steps steps) throws Exception {
-        var console = new Mark();
+        var console = new ConsoleMark(BootFiles.MARK);
         KernelBoot kernel =
                 KernelBoot.of(files.kernel())
                         .initrd(files.initrd())
@@ -43,38 +39,10 @@ record KavalBoot(BootFiles files, boolean fast, Exits exits) implements BootCont
             steps.begins();
             long begin = System.nanoTime();
             vm.start();
-            if (!console.seen.await(LIMIT.toSeconds(), TimeUnit.SECONDS)) {
-                throw new IllegalStateException("no init:\n" + console.text());
-            }
-            double millis = (console.time - begin) / 1e6;
+            double millis = (console.await(LIMIT) - begin) / 1e6;
             exits.are(vm.exitCounts());
             steps.isAtInit();
             return millis;
-        }
-    }
-
-    /// Looks for the mark.
-    private static final class Mark extends OutputStream {
-        final CountDownLatch seen = new CountDownLatch(1);
-        private final StringBuilder text = new StringBuilder(); // guarded by this
-        private volatile long time;
-
-        @Override
-        public void write(int b) {
-            write(new byte[] {(byte) b}, 0, 1);
-        }
-
-        @Override
-        public synchronized void write(byte[] bytes, int offset, int length) {
-            text.append(new String(bytes, offset, length, StandardCharsets.ISO_8859_1));
-            if (seen.getCount() > 0 && text.indexOf(BootFiles.MARK) >= 0) {
-                time = System.nanoTime();
-                seen.countDown();
-            }
-        }
-
-        synchronized String text() {
-            return text.toString();
         }
     }
 }

@@ -9,13 +9,21 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /// `qemu-system-x86_64` with KVM and as little else as its machine has.
 ///
 /// @param machine `q35`, `microvm`
+/// @param devices options for more
 /// @param mark with what its console's output is complete
-record QemuBoot(Path kernel, Path initrd, String commandLine, String machine, String mark)
+record QemuBoot(
+        Path kernel,
+        Path initrd,
+        String commandLine,
+        String machine,
+        List<String> devices,
+        String mark)
         implements BootContender {
     static final String PROGRAM = "/usr/bin/qemu-system-x86_64";
 
@@ -24,7 +32,12 @@ record QemuBoot(Path kernel, Path initrd, String commandLine, String machine, St
     /// One for comparison.
     static QemuBoot of(BootFiles files, String machine) {
         return new QemuBoot(
-                files.kernel(), files.initrd(), BootFiles.COMMAND_LINE, machine, BootFiles.MARK);
+                files.kernel(),
+                files.initrd(),
+                BootFiles.COMMAND_LINE,
+                machine,
+                List.of(),
+                BootFiles.MARK);
     }
 
     @Override
@@ -60,6 +73,12 @@ record QemuBoot(Path kernel, Path initrd, String commandLine, String machine, St
     }
 
     private List<String> command(Path socket) {
+        var command = new ArrayList<String>(machine(socket));
+        command.addAll(devices);
+        return command;
+    }
+
+    private List<String> machine(Path socket) {
         return List.of(
                 PROGRAM,
                 "-M",

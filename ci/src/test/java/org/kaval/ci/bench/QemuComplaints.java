@@ -26,7 +26,7 @@ public final class QemuComplaints {
         Path folder = Path.of("target/bench/complaints").toAbsolutePath();
         String releases = make(folder);
         var output = new ByteArrayOutputStream();
-        HardwareJvm.run(QemuComplaints.class, folder, List.of(folder.toString()), output);
+        HardwareJvm.run(QemuComplaints.class, List.of(folder), List.of(folder.toString()), output);
         var lines = new ArrayList<String>();
         lines.add(
                 "# Made by ./kaval bench complaints: Debian's %s under QEMU.".formatted(releases));
@@ -61,6 +61,7 @@ public final class QemuComplaints {
                                 kernel.resolve("initrd"),
                                 BootFiles.COMMAND_LINE,
                                 "q35",
+                                List.of(),
                                 "\nend: ")
                         .boot(new BootContender.Steps() {}, console);
                 console.toString()
