@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -28,8 +29,9 @@ import org.kaval.machine.VmOutcome;
 /// | SIGWINCH           | the guest is told how large the terminal's window is                    |
 /// | Ctrl-] and a key   | as {@link EscapeKeys} has it                                             |
 ///
-/// {@link #run} is called once, by one thread. Signals and keys come on others (guarded by this, so
-/// that no machine is closed while something is asked of it); keys are left to a thread of the
+/// {@link #run} is called once, by one thread. Signals and keys come on others; no machine is
+/// closed while one of them has a {@link #hold} of it. What may take long, as a snapshot, is done
+/// one after the other; who ends the guest waits for none of it. Keys are left to threads of the
 /// session's own, since the event loop, which reads them, may not wait for the guest.
 final class Session implements AutoCloseable {
     private static final int SIGNAL_STATUS = 128;
@@ -38,14 +40,24 @@ final class Session implements AutoCloseable {
     private final Rules rules;
     private final GuestSnapshots snapshots;
     private final GuestConsole console;
-    private final ScheduledExecutorService actions =
-            Executors.newSingleThreadScheduledExecutor(
+    private final ExecutorService actions =
+            Executors.newSingleThreadExecutor(
                     Thread.ofPlatform().name("session").daemon().factory());
+
+    /// A second thread for who comes while the first one waits for the power button.
+    private final ScheduledExecutorService endings =
+            Executors.newScheduledThreadPool(
+                    2, Thread.ofPlatform().name("session-end").daemon().factory());
+
+    /// Is held by who asks something of the guest that may take long.
+    private final Object questions = new Object();
+
     private final Map<String, Long> exits = new TreeMap<>();
     private final long begin = System.nanoTime();
     private List<String> lastDiagnosis = List.of();
     private StartAction onStart = () -> {};
     private @Nullable Vm vm; // guarded by this; null while there is none
+    private int holds; // of it; guarded by this
     private boolean stopping; // guarded by this
     private boolean shuttingDown; // guarded by this
     private int stopStatus = ExitStatus.INTERRUPTED; // guarded by this
@@ -74,7 +86,9 @@ final class Session implements AutoCloseable {
         this.builder = builder;
         this.rules = rules;
         this.snapshots = snapshots;
-        this.console = opener.open(key -> actions.execute(() -> press(key)));
+        this.console =
+                opener.open(key ->
+                        (key == EscapeKeys.Key.QUIT ? endings : actions).execute(() -> press(key)));
     }
 
     /// Opens the console and takes over the signals; {@link #run} builds the machine.
@@ -99,22 +113,42 @@ final class Session implements AutoCloseable {
     /// Asks the guest that runs now, which is not closed meanwhile.
     ///
     /// @throws Controlled.ConflictException if there is none at this moment
-    synchronized <T> T ask(Controlled.Question<T> question)
+    <T> T ask(Controlled.Question<T> question)
             throws IOException, InterruptedException, Controlled.ConflictException {
-        if (vm == null) {
+        Vm guest = hold();
+        if (guest == null) {
             throw new Controlled.ConflictException("the guest is restarting, or has ended");
         }
-        return question.ask(vm);
+        try {
+            synchronized (questions) {
+                return question.ask(guest);
+            }
+        } finally {
+            letGo();
+        }
+    }
+
+    /// The machine that runs, which is not closed before {@link #letGo}; null if there is none.
+    private synchronized @Nullable Vm hold() {
+        if (vm != null) {
+            holds++;
+        }
+        return vm;
+    }
+
+    private synchronized void letGo() {
+        holds--;
+        notifyAll();
     }
 
     /// Soon, as SIGTERM does: the power button, and an end after `grace`.
     void shutDown(Duration grace) {
-        actions.execute(() -> terminate(HostSignals.TERM, grace));
+        endings.execute(() -> terminate(HostSignals.TERM, grace));
     }
 
     /// Soon, ends the guest as if its power were cut.
     void kill() {
-        actions.execute(() -> stop(HostSignals.KILL));
+        endings.execute(() -> stop(HostSignals.KILL));
     }
 
     /// Runs the guest until it ends, or for a restart that is not wanted.
@@ -170,6 +204,7 @@ final class Session implements AutoCloseable {
     @Override
     public void close() {
         actions.shutdownNow();
+        endings.shutdownNow();
         console.close();
     }
 
@@ -186,21 +221,40 @@ final class Session implements AutoCloseable {
         return !stopping;
     }
 
+    /// Nobody asks anything of it any more.
     private synchronized void release() {
         vm = null;
+        boolean interrupted = false;
+        while (holds > 0) {
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     private synchronized boolean isEnding() {
         return stopping || shuttingDown;
     }
 
-    private synchronized void stop(int signal) {
-        if (!stopping) {
-            stopping = true;
-            stopStatus = SIGNAL_STATUS + signal;
+    private void stop(int signal) {
+        synchronized (this) {
+            if (!stopping) {
+                stopping = true;
+                stopStatus = SIGNAL_STATUS + signal;
+            }
         }
-        if (vm != null) {
-            vm.stop();
+        Vm guest = hold();
+        if (guest != null) {
+            try {
+                guest.stop();
+            } finally {
+                letGo();
+            }
         }
     }
 
@@ -209,14 +263,24 @@ final class Session implements AutoCloseable {
     }
 
     /// Lets the guest shut down. Whoever asks twice does not want to wait.
-    private synchronized void terminate(int signal, Duration grace) {
-        boolean first = !shuttingDown;
-        shuttingDown = true;
-        stopStatus = stopping ? stopStatus : SIGNAL_STATUS + signal;
-        if (first && vm != null && vm.powerButton()) {
-            var _ = actions.schedule(() -> stop(signal), grace.toNanos(), TimeUnit.NANOSECONDS);
-        } else {
+    private void terminate(int signal, Duration grace) {
+        Vm guest;
+        synchronized (this) {
+            guest = shuttingDown ? null : hold();
+            shuttingDown = true;
+            stopStatus = stopping ? stopStatus : SIGNAL_STATUS + signal;
+        }
+        if (guest == null) {
             stop(signal);
+            return;
+        }
+        try { // the button may have to wait for a snapshot
+            var _ = endings.schedule(() -> stop(signal), grace.toNanos(), TimeUnit.NANOSECONDS);
+            if (!guest.powerButton()) {
+                stop(signal);
+            }
+        } finally {
+            letGo();
         }
     }
 
@@ -230,24 +294,39 @@ final class Session implements AutoCloseable {
         }
     }
 
-    private synchronized void resized() {
-        if (vm != null && console instanceof GuestConsole.Tty tty) {
-            try {
-                tty.passSize(vm);
-            } catch (ErrnoException e) {
-                say("the guest is not told of the window's size: " + e.getMessage());
+    private void resized() {
+        Vm guest = hold();
+        if (guest == null) {
+            return;
+        }
+        try {
+            if (console instanceof GuestConsole.Tty tty) {
+                tty.passSize(guest);
             }
+        } catch (ErrnoException e) {
+            say("the guest is not told of the window's size: " + e.getMessage());
+        } finally {
+            letGo();
         }
     }
 
-    private synchronized void press(EscapeKeys.Key key) {
+    private void press(EscapeKeys.Key key) {
         if (key == EscapeKeys.Key.HELP) {
             System.err.println();
             EscapeKeys.help().forEach(System.err::println);
         } else if (key == EscapeKeys.Key.QUIT) {
             stop(HostSignals.INT);
-        } else if (vm != null) {
-            press(key, vm);
+        } else {
+            Vm guest = hold();
+            if (guest != null) {
+                try {
+                    synchronized (questions) {
+                        press(key, guest);
+                    }
+                } finally {
+                    letGo();
+                }
+            }
         }
     }
 
@@ -292,7 +371,7 @@ final class Session implements AutoCloseable {
     }
 
     /// @param ends whether the guest ends with it; it does not run in between
-    private synchronized void snapshot(Vm guest, boolean ends) {
+    private void snapshot(Vm guest, boolean ends) {
         if (guest.outcome().isPresent()) {
             return;
         }
@@ -311,10 +390,12 @@ final class Session implements AutoCloseable {
             Thread.currentThread().interrupt();
         }
         if (written && ends) {
-            stopping = true;
-            stopStatus = ExitStatus.OK;
+            synchronized (this) {
+                stopping = true;
+                stopStatus = ExitStatus.OK;
+            }
             guest.stop();
-        } else if (ends && !paused) {
+        } else if (ends && !paused && guest.outcome().isEmpty()) {
             guest.resume();
         }
     }

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Checkpoint;
 import org.kaval.devices.block.CopyableImage;
 import org.kaval.devices.block.ImageCopy;
 import org.kaval.kvm.Kvm;
@@ -14,6 +15,7 @@ import org.kaval.machine.boot.BootDescription;
 import org.kaval.machine.snapshot.CpuFeatures;
 import org.kaval.machine.snapshot.MemoryCopy;
 import org.kaval.machine.snapshot.Snapshot;
+import org.kaval.machine.snapshot.SnapshotException;
 import org.kaval.machine.snapshot.SnapshotOptions;
 import org.kaval.machine.snapshot.SnapshotWriter;
 import org.kaval.memory.DirtyPages;
@@ -39,6 +41,7 @@ final class SnapshotTask implements AutoCloseable {
 
     private final Machine machine;
     private final SnapshotOptions options;
+    private final Checkpoint checkpoint;
     private final SnapshotWriter writer;
     private final @Nullable Snapshot base;
     private final List<DiskCopy> disks = new ArrayList<>();
@@ -53,7 +56,17 @@ final class SnapshotTask implements AutoCloseable {
         this.options = options;
         Path below = options.base();
         base = below == null ? null : Snapshot.read(below);
-        writer = SnapshotWriter.begin(directory, options.durable());
+        checkpoint =
+                () -> {
+                    if (machine.outcome().isDone()) {
+                        throw ended(directory);
+                    }
+                };
+        writer = SnapshotWriter.begin(directory, options.durable(), checkpoint);
+    }
+
+    static SnapshotException ended(Path directory) {
+        return new SnapshotException(directory, "no snapshot, as the guest has ended meanwhile");
     }
 
     /// Makes what takes a while, so that the guest need not stand still for it.
@@ -135,7 +148,7 @@ final class SnapshotTask implements AutoCloseable {
             writer.finishMemory(copy);
         }
         for (DiskCopy disk : disks) {
-            disk.copy.finish();
+            disk.copy.finish(checkpoint);
             disk.copy.close();
             writer.finishDisk(disk.name, disk.file);
         }

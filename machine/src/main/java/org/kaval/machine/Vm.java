@@ -140,11 +140,13 @@ public final class Vm implements AutoCloseable {
     /// snapshot takes it for: so the machine is restored with what the disk was, a copy or an image
     /// below an overlay.
     ///
-    /// The machine and its disks are not closed before this returns.
+    /// The machine and its disks are not closed before this returns. {@link #stop} does not wait
+    /// for it: there is no snapshot then.
     ///
     /// @param directory is made, for its owner alone, if it is not there
     /// @return for how long the guest stood still
-    /// @throws IOException if it cannot be written, or a device does not finish
+    /// @throws IOException if it cannot be written, a device does not finish, or the guest ends
+    ///   meanwhile
     /// @throws IllegalStateException if the guest has ended, or the machine is closed
     public Duration snapshot(Path directory, SnapshotOptions options)
             throws IOException, InterruptedException {
@@ -153,6 +155,11 @@ public final class Vm implements AutoCloseable {
             long still = capture(task);
             task.finish(origin.topology, observer.boot());
             return Duration.ofNanos(still);
+        } catch (IllegalStateException e) {
+            if (machine.outcome().isDone()) { // what was asked of it could not be done any more
+                throw SnapshotTask.ended(directory);
+            }
+            throw e;
         }
     }
 

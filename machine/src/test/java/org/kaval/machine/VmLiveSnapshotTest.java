@@ -3,6 +3,7 @@ package org.kaval.machine;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.LongBuffer;
@@ -20,11 +22,17 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.devices.RateLimit.Rate;
 import org.kaval.devices.block.BlockImage;
 import org.kaval.devices.block.CopyableImage;
@@ -340,6 +348,59 @@ class VmLiveSnapshotTest {
         assertThrows(SnapshotException.class, snapshot::checkDisks);
         Files.write(image, new byte[1]);
         assertThrows(SnapshotException.class, () -> Snapshot.read(at("snapshot")));
+    }
+
+    /// An image whose readers wait.
+    private static BlockImage waiting(
+            BlockImage image, CountDownLatch reached, CountDownLatch mayGo) {
+        return (BlockImage)
+                Proxy.newProxyInstance(
+                        BlockImage.class.getClassLoader(),
+                        new Class<?>[] {BlockImage.class},
+                        (_, method, arguments) -> {
+                            if (method.getName().equals("read")) {
+                                reached.countDown();
+                                mayGo.await();
+                            }
+                            return method.invoke(image, arguments);
+                        });
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void stopDoesNotWaitForASnapshotAndLeavesTheEarlierOne(boolean live) throws Exception {
+        var reached = new CountDownLatch(1);
+        var mayGo = new CountDownLatch(1);
+        List<Path> earlier;
+        try (Vm vm = start();
+                var disk =
+                        CopyableImage.of(
+                                waiting(RawImage.create(at("disk"), 1 << 20), reached, mayGo))) {
+            vm.snapshot(at("snapshot"));
+            earlier = files(at("snapshot"));
+            write(disk, 4096, 1);
+            var options = SnapshotOptions.DEFAULT.withDisks(Map.of("web", disk)).withLive(live);
+            try (ExecutorService other = Executors.newSingleThreadExecutor()) {
+                Future<?> writing = other.submit(() -> vm.snapshot(at("snapshot"), options));
+                reached.await();
+
+                vm.stop();
+
+                mayGo.countDown();
+                Throwable refusal = assertThrows(ExecutionException.class, writing::get).getCause();
+                assertEquals(
+                        at("snapshot") + ": no snapshot, as the guest has ended meanwhile",
+                        assertInstanceOf(SnapshotException.class, refusal).getMessage());
+            }
+        }
+        assertEquals(earlier, files(at("snapshot")));
+        Snapshot.read(at("snapshot")).checkMemory();
+    }
+
+    private static List<Path> files(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.sorted().toList();
+        }
     }
 
     @Test

@@ -5,6 +5,7 @@ import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Checkpoint;
 
 /// A copy of what an image had at one moment, on its way: {@link #finish} copies grain by grain,
 /// and whoever is about to change a grain copies it before.
@@ -96,10 +97,12 @@ public final class ImageCopy implements AutoCloseable {
 
     /// Copies what has not been copied yet, and puts all of it on the disk.
     ///
+    /// @param checkpoint is passed before each MiB
     /// @throws IOException if something of it could not be read or written, now or before
-    public void finish() throws IOException {
+    public void finish(Checkpoint checkpoint) throws IOException {
         long at = 0;
         while (at < size) {
+            checkpoint.pass();
             at = isCopied(at) ? at + GRAIN : copySome(at);
         }
         end();

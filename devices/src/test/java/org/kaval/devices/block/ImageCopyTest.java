@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.kaval.devices.Checkpoint;
 
 /// Copies of images that are changed meanwhile have what was there when they were begun.
 class ImageCopyTest {
@@ -89,7 +90,7 @@ class ImageCopyTest {
                         });
                 Thread.ofPlatform().start(changes);
                 begun.await();
-                copy.finish();
+                copy.finish(Checkpoint.NONE);
                 assertTrue(changes.get());
                 change(image, 5); // and after
             }
@@ -116,7 +117,7 @@ class ImageCopyTest {
                             _ -> {});
             copy.beforeChange(0, SIZE);
 
-            assertThrows(IOException.class, copy::finish);
+            assertThrows(IOException.class, () -> copy.finish(Checkpoint.NONE));
         }
     }
 

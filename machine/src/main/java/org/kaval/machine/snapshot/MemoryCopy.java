@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.linux.Mmap;
 import org.kaval.memory.Backing;
@@ -24,19 +25,25 @@ public final class MemoryCopy implements AutoCloseable {
     /// What is alike is mostly a lot: so much is looked at together first.
     private static final long CHUNK = 64 << 10;
 
+    /// How much is written at once at most.
+    private static final long MOST = 4L << 20;
+
     private static final MemorySegment ZEROES = MemorySegment.ofArray(new byte[(int) CHUNK]);
 
     private final Fd file;
     private final GuestMemory memory;
     private final @Nullable GuestMemory base;
+    private final Checkpoint checkpoint;
     private final List<GuestRange> ranges;
     private final BitSet written = new BitSet(); // pages, by their number in the file
 
     /// @param file empty; it and `base` are closed with the copy
-    MemoryCopy(Fd file, GuestMemory memory, @Nullable GuestMemory base) throws IOException {
+    MemoryCopy(Fd file, GuestMemory memory, @Nullable GuestMemory base, Checkpoint checkpoint)
+            throws IOException {
         this.file = file;
         this.memory = memory;
         this.base = base;
+        this.checkpoint = checkpoint;
         ranges = memory.ranges();
         file.ftruncate(memory.size());
     }
@@ -63,9 +70,11 @@ public final class MemoryCopy implements AutoCloseable {
         return count;
     }
 
-    private static long skip(MemorySegment region, @Nullable MemorySegment before, long from) {
+    private long skip(MemorySegment region, @Nullable MemorySegment before, long from)
+            throws IOException {
         long at = from;
         while (at < region.byteSize()) {
+            checkpoint.pass();
             long chunk = Math.min(CHUNK, region.byteSize() - at);
             if (at % CHUNK == 0 && !differs(region, before, at, chunk)) {
                 at += chunk;
@@ -133,7 +142,11 @@ public final class MemoryCopy implements AutoCloseable {
             return;
         }
         long offset = offset(address);
-        MemoryFile.writeAll(file, memory.slice(address, length), offset);
+        for (long at = 0; at < length; at += MOST) {
+            checkpoint.pass();
+            long piece = Math.min(MOST, length - at);
+            MemoryFile.writeAll(file, memory.slice(address + at, piece), offset + at);
+        }
         written.set(page(offset), page(offset + length));
     }
 
@@ -173,7 +186,7 @@ public final class MemoryCopy implements AutoCloseable {
     ///
     /// @return its size and its sum, of what is in the file
     MemoryFile.Written finish() throws IOException {
-        int sum = MemoryFile.sum(file, ranges.stream().map(GuestRange::size).toList());
+        int sum = MemoryFile.sum(file, ranges.stream().map(GuestRange::size).toList(), checkpoint);
         return new MemoryFile.Written(memory.size(), sum);
     }
 

@@ -9,6 +9,7 @@ import java.nio.ByteOrder;
 import java.util.List;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.linux.Mmap;
 
@@ -31,6 +32,7 @@ final class MemoryFile {
             ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     private final MemorySegment zeros = MemorySegment.ofArray(new byte[(int) CHUNK]);
     private final @Nullable Fd file;
+    private final Checkpoint checkpoint;
     private long offset; // of the region
 
     /// What a file turned out to be.
@@ -39,13 +41,15 @@ final class MemoryFile {
     record Written(long size, int sum) {}
 
     /// @param file what is written; null if only the sum is wanted
-    private MemoryFile(@Nullable Fd file) {
+    private MemoryFile(@Nullable Fd file, Checkpoint checkpoint) {
         this.file = file;
+        this.checkpoint = checkpoint;
     }
 
     /// Writes `regions`, whole pages each, to an empty file; it is not on the disk then.
-    static Written write(Fd file, List<MemorySegment> regions) throws IOException {
-        var memory = new MemoryFile(file);
+    static Written write(Fd file, List<MemorySegment> regions, Checkpoint checkpoint)
+            throws IOException {
+        var memory = new MemoryFile(file, checkpoint);
         long size = 0;
         for (MemorySegment region : regions) {
             size += region.byteSize();
@@ -60,8 +64,8 @@ final class MemoryFile {
     /// The sum of a file that was written so.
     ///
     /// @param sizes of the regions
-    static int sum(Fd file, List<Long> sizes) throws IOException {
-        var memory = new MemoryFile(null);
+    static int sum(Fd file, List<Long> sizes, Checkpoint checkpoint) throws IOException {
+        var memory = new MemoryFile(null, checkpoint);
         for (long size : sizes) {
             try (Arena arena = Arena.ofConfined()) {
                 memory.addRegion(Mmap.privateFile(arena, file, memory.offset, size));
@@ -82,9 +86,10 @@ final class MemoryFile {
         offset += region.byteSize();
     }
 
-    private long skipZeros(MemorySegment region, long from) {
+    private long skipZeros(MemorySegment region, long from) throws IOException {
         long at = from;
         while (at < region.byteSize()) {
+            checkpoint.pass();
             long chunk = Math.min(CHUNK, region.byteSize() - at);
             if (at % CHUNK == 0 && isZero(region, at, chunk)) {
                 at += chunk;
@@ -114,6 +119,7 @@ final class MemoryFile {
     private void addRun(MemorySegment region, long from, long to) throws IOException {
         sum.update(offsetBytes.clear().putLong(offset + from).flip());
         for (long at = from; at < to; at += MOST) {
+            checkpoint.pass();
             MemorySegment piece = region.asSlice(at, Math.min(MOST, to - at));
             sum.update(piece.asByteBuffer());
             if (file != null) {

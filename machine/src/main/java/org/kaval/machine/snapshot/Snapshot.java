@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.machine.boot.BootDescription;
 import org.kaval.memory.Backing;
@@ -171,7 +172,7 @@ public final class Snapshot {
         List<Long> sizes = manifest.memory().stream().map(GuestRange::size).toList();
         for (MemoryPart layer : layers) {
             try (Fd fd = Fd.open(layer.file, Fd.Access.READ)) {
-                checkSum(layer.file, MemoryFile.sum(fd, sizes), layer.part);
+                checkSum(layer.file, MemoryFile.sum(fd, sizes, Checkpoint.NONE), layer.part);
             }
         }
     }

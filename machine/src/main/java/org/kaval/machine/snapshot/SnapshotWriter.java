@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ThreadLocalRandom;
 import org.jspecify.annotations.Nullable;
+import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
@@ -43,6 +44,7 @@ public final class SnapshotWriter implements AutoCloseable {
     private final Path directory;
     private final boolean madeDirectory;
     private final boolean durable;
+    private final Checkpoint checkpoint;
     private final Fd lock;
     private final String id = "%016x".formatted(ThreadLocalRandom.current().nextLong());
     private final List<Path> written = new ArrayList<>();
@@ -55,10 +57,16 @@ public final class SnapshotWriter implements AutoCloseable {
     private int diskCount;
     private boolean committed;
 
-    private SnapshotWriter(Path directory, boolean madeDirectory, boolean durable, Fd lock) {
+    private SnapshotWriter(
+            Path directory,
+            boolean madeDirectory,
+            boolean durable,
+            Checkpoint checkpoint,
+            Fd lock) {
         this.directory = directory;
         this.madeDirectory = madeDirectory;
         this.durable = durable;
+        this.checkpoint = checkpoint;
         this.lock = lock;
     }
 
@@ -68,7 +76,9 @@ public final class SnapshotWriter implements AutoCloseable {
     /// @throws SnapshotException if the folder has something else, or somebody writes one there
     ///
     /// @param durable whether {@link #commit} waits for the disk
-    public static SnapshotWriter begin(Path directory, boolean durable) throws IOException {
+    /// @param checkpoint is passed while memory is written, and before each part is put on the disk
+    public static SnapshotWriter begin(Path directory, boolean durable, Checkpoint checkpoint)
+            throws IOException {
         boolean made = makeDirectory(directory);
         Fd lock = null;
         try {
@@ -79,7 +89,7 @@ public final class SnapshotWriter implements AutoCloseable {
             if (!FileLock.tryLock(lock, FileLock.Kind.EXCLUSIVE, 0, 1)) {
                 throw new SnapshotException(directory, "somebody else writes a snapshot there");
             }
-            var writer = new SnapshotWriter(directory, made, durable, lock);
+            var writer = new SnapshotWriter(directory, made, durable, checkpoint, lock);
             lock = null;
             return writer;
         } finally {
@@ -144,7 +154,7 @@ public final class SnapshotWriter implements AutoCloseable {
         }
         Path file = newFile(MEMORY + id);
         try (Fd fd = Fd.open(file, Fd.Access.WRITE)) {
-            MemoryFile.Written result = MemoryFile.write(fd, regions);
+            MemoryFile.Written result = MemoryFile.write(fd, regions, checkpoint);
             memoryPart = new Manifest.Part(MEMORY + id, result.size(), result.sum());
         }
         memoryRanges = memory.ranges();
@@ -171,7 +181,7 @@ public final class SnapshotWriter implements AutoCloseable {
         MemoryCopy copy = null;
         try {
             below = base == null ? null : GuestMemory.allocate(base.memory(), base.backing());
-            copy = new MemoryCopy(file, memory, below);
+            copy = new MemoryCopy(file, memory, below, checkpoint);
         } finally {
             if (copy == null) {
                 file.close();
@@ -255,6 +265,7 @@ public final class SnapshotWriter implements AutoCloseable {
         Path temporary = newFile("manifest-" + id);
         writeFile(temporary, manifest.toBytes());
         for (Path file : parts) {
+            checkpoint.pass();
             synchronize(file);
         }
         synchronize(temporary);

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.kaval.devices.Checkpoint;
 import org.kaval.machine.boot.BootDescription;
 import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
@@ -25,7 +26,7 @@ final class Samples {
     private Samples() {}
 
     static void write(Path directory, int number) throws IOException {
-        try (SnapshotWriter writer = SnapshotWriter.begin(directory, true)) {
+        try (SnapshotWriter writer = SnapshotWriter.begin(directory, true, Checkpoint.NONE)) {
             commit(writer, number);
         }
     }

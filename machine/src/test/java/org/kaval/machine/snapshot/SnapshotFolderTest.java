@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -17,9 +18,11 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileStatus;
 import org.kaval.memory.GuestMemory;
@@ -111,7 +114,7 @@ class SnapshotFolderTest {
         Samples.write(folder(), 1);
         List<String> before = names(folder());
 
-        SnapshotWriter.begin(folder(), true).close();
+        SnapshotWriter.begin(folder(), true, Checkpoint.NONE).close();
 
         assertEquals(1, Samples.number(folder()));
         assertEquals(before, names(folder()));
@@ -119,17 +122,50 @@ class SnapshotFolderTest {
 
     @Test
     void abandonedFirstSnapshotLeavesNothing() throws IOException {
-        SnapshotWriter.begin(folder(), true).close();
+        SnapshotWriter.begin(folder(), true, Checkpoint.NONE).close();
 
         assertFalse(Files.exists(folder()));
     }
 
     @Test
+    void snapshotThatIsGivenUpAnywhereLeavesTheEarlierOne() throws IOException {
+        Samples.write(folder(), 1);
+        List<String> before = names(folder());
+        int last = 0;
+        while (givesUp(last)) {
+            assertEquals(1, Samples.number(folder()));
+            assertEquals(before, names(folder()));
+            last++;
+        }
+        assertTrue(last > PAGES_WRITTEN, last + " checkpoints");
+        assertEquals(2, Samples.number(folder()));
+        assertEquals(before, names(folder()));
+    }
+
+    /// Whether writing 2 has come to checkpoint `last` and ended there.
+    private boolean givesUp(int last) throws IOException {
+        var passed = new AtomicInteger();
+        Checkpoint checkpoint =
+                () -> {
+                    if (passed.getAndIncrement() == last) {
+                        throw new InterruptedIOException("enough");
+                    }
+                };
+        try (SnapshotWriter writer = SnapshotWriter.begin(folder(), true, checkpoint)) {
+            Samples.commit(writer, 2);
+            return false;
+        } catch (InterruptedIOException e) {
+            return true;
+        }
+    }
+
+    @Test
     void oneAtATimeWrites() throws IOException {
-        try (SnapshotWriter first = SnapshotWriter.begin(folder(), true)) {
+        try (SnapshotWriter first = SnapshotWriter.begin(folder(), true, Checkpoint.NONE)) {
             var refusal =
                     assertThrows(
-                            SnapshotException.class, () -> SnapshotWriter.begin(folder(), true));
+                            SnapshotException.class,
+                            () -> SnapshotWriter.begin(folder(), true, Checkpoint.NONE));
 
             assertEquals(
                     folder() + ": somebody else writes a snapshot there", refusal.getMessage());
@@ -143,7 +179,9 @@ class SnapshotFolderTest {
         Files.createDirectory(folder());
         Files.writeString(folder().resolve("memory-of-my-youth"), "dear");
 
-        assertThrows(SnapshotException.class, () -> SnapshotWriter.begin(folder(), true));
+        assertThrows(
+                SnapshotException.class,
+                () -> SnapshotWriter.begin(folder(), true, Checkpoint.NONE));
 
         assertEquals(List.of("memory-of-my-youth"), names(folder()));
         assertEquals("manifest.json: missing: the folder has no snapshot", refusal());
