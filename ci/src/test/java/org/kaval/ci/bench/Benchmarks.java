@@ -3,7 +3,8 @@ package org.kaval.ci.bench;
 import org.openjdk.jmh.Main;
 
 /// All benchmarks, one after the other, or one of them (`exits`, `start`, `life`, `restore`,
-/// `clones`, `net`, and `disk`, `iperf` and `boot` with how often); other arguments go to JMH.
+/// `clones`, `live`, `net`, and `disk`, `iperf` and `boot` with how often); other arguments go to
+/// JMH.
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -15,6 +16,7 @@ public final class Benchmarks {
                 VmLifeCycle.run();
                 RestoreTime.run();
                 CloneCosts.run();
+                LivePause.run();
                 DiskReads.run(DiskReads.ROUNDS);
                 NetPackets.run();
                 Iperf.run(Iperf.ROUNDS);
@@ -26,6 +28,7 @@ public final class Benchmarks {
             case "life" -> VmLifeCycle.run();
             case "restore" -> RestoreTime.run();
             case "clones" -> CloneCosts.run();
+            case "live" -> LivePause.run();
             case "disk" -> DiskReads.run(rounds(args, DiskReads.ROUNDS));
             case "net" -> NetPackets.run();
             case "iperf" -> Iperf.run(rounds(args, Iperf.ROUNDS));
