@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.kaval.cli.control.Controlled;
 import org.kaval.cli.control.SnapshotWish;
+import org.kaval.devices.net.NetTraffic;
 import org.kaval.devices.virtio.VirtioBalloon;
 import org.kaval.devices.virtio.VirtioBlock;
 import org.kaval.machine.snapshot.SnapshotException;
@@ -18,6 +19,7 @@ record ControlledSession(
         Session session,
         Duration grace,
         GuestDisks guestDisks,
+        GuestNetworks guestNetworks,
         BalloonOption memoryBalloon,
         GuestSnapshots snapshots,
         Map<String, Object> description)
@@ -54,6 +56,13 @@ record ControlledSession(
                                     done.writes(),
                                     done.writtenBytes()));
                 });
+        return all;
+    }
+
+    @Override
+    public Map<String, NetTraffic> networks() {
+        var all = new TreeMap<String, NetTraffic>();
+        guestNetworks.devices().forEach((name, device) -> all.put(name, device.traffic()));
         return all;
     }
 

@@ -1,7 +1,10 @@
 package org.kaval.cli;
 
 import java.io.IOException;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Function;
 import org.kaval.devices.net.NetBackend;
 import org.kaval.devices.net.Passt;
@@ -15,13 +18,36 @@ import org.kaval.machine.VmBuilder;
 
 /// The network devices of a guest. Each machine has its own: when the guest restarts, the other end
 /// of the cable goes and comes.
-record GuestNetworks(List<NetSpec> specs, List<PublishedPort> ports) {
+final class GuestNetworks {
+    private final List<NetSpec> specs;
+    private final List<PublishedPort> ports;
+    private final Map<String, VirtioNet> devices = new ConcurrentSkipListMap<>();
+
+    GuestNetworks(List<NetSpec> specs, List<PublishedPort> ports) {
+        this.specs = specs;
+        this.ports = ports;
+    }
+
+    /// What each of them is.
+    List<NetSpec> specs() {
+        return specs;
+    }
+
+    /// Those of the machine that was built last, by name; as many as it has by now.
+    Map<String, VirtioNet> devices() {
+        return Collections.unmodifiableMap(devices);
+    }
+
     /// Gives each machine that `builder` builds what they say.
     void attachTo(VmBuilder builder, Function<VirtioDevice, DeviceFactory> transport) {
         for (int i = 0; i < specs.size(); i++) {
             NetSpec spec = specs.get(i);
             String name = "virtio-net%d".formatted(i);
-            builder.device(machine -> transport.apply(open(name, spec)).attach(machine));
+            builder.device(machine -> {
+                VirtioNet device = open(name, spec);
+                devices.put(name, device);
+                transport.apply(device).attach(machine);
+            });
         }
     }
 

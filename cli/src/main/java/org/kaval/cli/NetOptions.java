@@ -38,6 +38,7 @@ final class NetOptions {
                     .build();
 
     private List<NetSpec> specs = List.of(); // as they were parsed
+    private GuestNetworks guests = new GuestNetworks(List.of(), List.of());
 
     /// To be mixed into a command.
     CommandSpec mixin() {
@@ -61,7 +62,13 @@ final class NetOptions {
         if (!ports.isEmpty() && users != 1) {
             throw new ConfigException("publish", "goes with one --net user");
         }
-        return new GuestNetworks(specs, ports);
+        guests = new GuestNetworks(specs, ports);
+        return guests;
+    }
+
+    /// What was parsed last.
+    GuestNetworks networks() {
+        return guests;
     }
 
     /// The same arguments with the addresses that were drawn: a guest that is restored has them

@@ -432,6 +432,7 @@ final class RunCommand implements Callable<Integer> {
                                         session,
                                         rules.grace(),
                                         disks,
+                                        net.networks(),
                                         balloon,
                                         snapshots,
                                         facts(named))));

@@ -17,7 +17,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "stats",
         description =
-                "Shows what a machine uses: processor time, memory, exits to user space, disks.")
+                "Shows what a machine uses: processor time, memory, exits to user space, disks,"
+                        + " networks.")
 final class StatsCommand implements Callable<Integer> {
     private static final int SECOND = 1000;
     private static final double MEBIBYTE = 1 << 20;
@@ -65,12 +66,37 @@ final class StatsCommand implements Callable<Integer> {
                     disk.integer("writes"),
                     disk.number("writtenBytes") / MEBIBYTE);
         }
+        printNetworks(out, all.object("networks"));
+    }
+
+    private static void printNetworks(PrintWriter out, Fields networks) {
+        for (String name : networks.values().keySet()) {
+            Fields network = networks.object(name);
+            out.printf(
+                    "network %s%n  frames received  %,12d  %,.1f MiB, %,d lost%n"
+                            + "  frames sent      %,12d  %,.1f MiB, %,d lost%n",
+                    name,
+                    network.integer("receivedFrames"),
+                    network.number("receivedBytes") / MEBIBYTE,
+                    network.integer("receivedDropped"),
+                    network.integer("sentFrames"),
+                    network.number("sentBytes") / MEBIBYTE,
+                    network.integer("sentDropped"));
+        }
     }
 
     private void watch(PrintWriter out) throws IOException, InterruptedException {
         out.printf(
-                "%8s %12s %10s %10s %10s %10s %10s%n",
-                "CPU %", "MEMORY MiB", "EXITS/s", "READS/s", "MiB/s", "WRITES/s", "MiB/s");
+                "%8s %12s %10s %10s %10s %10s %10s %10s %10s%n",
+                "CPU %",
+                "MEMORY MiB",
+                "EXITS/s",
+                "READS/s",
+                "MiB/s",
+                "WRITES/s",
+                "MiB/s",
+                "RECV MiB/s",
+                "SENT MiB/s");
         Sample before = sample();
         while (before != null) {
             out.flush();
@@ -100,10 +126,13 @@ final class StatsCommand implements Callable<Integer> {
             double reads,
             double readBytes,
             double writes,
-            double writtenBytes) {
+            double writtenBytes,
+            double receivedBytes,
+            double sentBytes) {
         static Sample of(Fields all) {
             Fields exits = all.object("exits");
             Fields disks = all.object("disks");
+            Fields networks = all.object("networks");
             return new Sample(
                     System.nanoTime(),
                     all.number("processorSeconds"),
@@ -112,26 +141,30 @@ final class StatsCommand implements Callable<Integer> {
                     sum(disks, "reads"),
                     sum(disks, "readBytes"),
                     sum(disks, "writes"),
-                    sum(disks, "writtenBytes"));
+                    sum(disks, "writtenBytes"),
+                    sum(networks, "receivedBytes"),
+                    sum(networks, "sentBytes"));
         }
 
-        private static double sum(Fields disks, String field) {
-            return disks.values().keySet().stream()
-                    .mapToDouble(disk -> disks.object(disk).number(field))
+        private static double sum(Fields devices, String field) {
+            return devices.values().keySet().stream()
+                    .mapToDouble(name -> devices.object(name).number(field))
                     .sum();
         }
 
         void print(PrintWriter out, Sample before) {
             double seconds = (nanos - before.nanos) / 1e9;
             out.printf(
-                    "%8.1f %12.1f %10.0f %10.0f %10.1f %10.0f %10.1f%n",
+                    "%8.1f %12.1f %10.0f %10.0f %10.1f %10.0f %10.1f %10.1f %10.1f%n",
                     100 * (processor - before.processor) / seconds,
                     memory / MEBIBYTE,
                     (exits - before.exits) / seconds,
                     (reads - before.reads) / seconds,
                     (readBytes - before.readBytes) / MEBIBYTE / seconds,
                     (writes - before.writes) / seconds,
-                    (writtenBytes - before.writtenBytes) / MEBIBYTE / seconds);
+                    (writtenBytes - before.writtenBytes) / MEBIBYTE / seconds,
+                    (receivedBytes - before.receivedBytes) / MEBIBYTE / seconds,
+                    (sentBytes - before.sentBytes) / MEBIBYTE / seconds);
         }
     }
 }

@@ -3,6 +3,7 @@ package org.kaval.cli.control;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
+import org.kaval.devices.net.NetTraffic;
 import org.kaval.machine.Vm;
 
 /// A machine as other processes get at it. Any thread.
@@ -27,6 +28,9 @@ public interface Controlled {
 
     /// What its disks have done: by their names.
     Map<String, DiskStatistics> disks();
+
+    /// What has passed its network devices since the guest began: by their names.
+    Map<String, NetTraffic> networks();
 
     /// Makes a disk larger.
     ///

@@ -27,6 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.kaval.devices.net.NetTraffic;
 
 /// The API over its socket, for a machine between two guests of a restart.
 class ControlApiTest {
@@ -66,6 +67,11 @@ class ControlApiTest {
 
         @Override
         public Map<String, DiskStatistics> disks() {
+            return Map.of();
+        }
+
+        @Override
+        public Map<String, NetTraffic> networks() {
             return Map.of();
         }
 

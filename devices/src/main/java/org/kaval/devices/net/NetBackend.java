@@ -50,6 +50,12 @@ public interface NetBackend extends AutoCloseable {
         return null;
     }
 
+    /// What passes queues of which {@link #vhost} may serve, which nobody here counts; null if
+    /// there is no such queue. Any thread.
+    default @Nullable NetTraffic traffic() {
+        return null;
+    }
+
     /// Says who is told when somebody comes to the other end or goes; and is told at once what is
     /// now. Any thread may call it.
     void onLink(Consumer<Boolean> listener);

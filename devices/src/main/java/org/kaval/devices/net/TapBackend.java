@@ -31,6 +31,7 @@ public final class TapBackend implements NetBackend {
     private final int usual; // how large a frame is that nobody has to cut up, with its header
     private volatile int largest; // how large one can be
     private List<Vhost> vhosts = List.of();
+    private @Nullable TapTraffic traffic; // where the kernel moves frames
 
     private TapBackend(Tap tap) throws ErrnoException {
         this.tap = tap;
@@ -127,7 +128,8 @@ public final class TapBackend implements NetBackend {
     /// Leaves frames to the host's kernel (vhost-net). Before a guest uses them.
     ///
     /// @throws HostUnsupportedException if this host has no vhost-net, or this user may not
-    public void useVhost() throws HostUnsupportedException {
+    public void useVhost() throws IOException {
+        traffic = TapTraffic.of(tap.name());
         vhosts = TapVhost.open(tap.queues());
     }
 
@@ -198,6 +200,11 @@ public final class TapBackend implements NetBackend {
     @Override
     public @Nullable Vhost vhost(int index) {
         return vhosts.isEmpty() ? null : vhosts.get(index);
+    }
+
+    @Override
+    public @Nullable NetTraffic traffic() {
+        return traffic == null ? null : traffic.now();
     }
 
     @Override

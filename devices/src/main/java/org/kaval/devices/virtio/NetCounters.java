@@ -1,6 +1,7 @@
 package org.kaval.devices.virtio;
 
 import java.util.concurrent.atomic.LongAdder;
+import org.kaval.devices.net.NetTraffic;
 
 /// What has gone in one direction, of all queues together, since the device was made. Any thread.
 public final class NetCounters {
@@ -22,6 +23,10 @@ public final class NetCounters {
 
     void filter() {
         filtered.increment();
+    }
+
+    NetTraffic.Count total() {
+        return new NetTraffic.Count(frames(), bytes(), dropped());
     }
 
     /// How many frames have been delivered.

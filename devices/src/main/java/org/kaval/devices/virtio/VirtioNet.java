@@ -8,6 +8,7 @@ import org.jspecify.annotations.Nullable;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.StateFields;
 import org.kaval.devices.net.NetBackend;
+import org.kaval.devices.net.NetTraffic;
 import org.kaval.devices.net.PcapFile;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.IoVector;
@@ -358,14 +359,21 @@ public final class VirtioNet extends LinkedDevice {
         return linkUp;
     }
 
-    /// What the guest has received.
+    /// What of this process's threads the guest has received.
     public NetCounters received() {
         return received;
     }
 
-    /// What the guest has sent.
+    /// What it has sent by them.
     public NetCounters sent() {
         return sent;
+    }
+
+    /// What has passed, whoever has moved it. With vhost-net, it is what the host's kernel counts,
+    /// which does not know what was filtered here meanwhile.
+    public NetTraffic traffic() {
+        NetTraffic kernels = backend.traffic();
+        return kernels != null ? kernels : new NetTraffic(received.total(), sent.total());
     }
 
     NetPairs pairs() {
