@@ -116,8 +116,12 @@ class LinuxNetTest {
             host.awaitOutput("machines have started");
             host.awaitOutput(": 4 queues"); // the guests are there
             host.awaitOutput(": large frames are sent");
-            host.awaitOutput(": bridge, rx-gro-hw off, to the guest");
+            for (String feature :
+                    List.of("tx-checksum-ip-generic", "tx-tcp-segmentation", "rx-gro-hw")) {
+                host.awaitOutput(": bridge, %s off, from the guest".formatted(feature));
+            }
             host.awaitOutput(": tap, from the guest");
+            host.awaitOutput(": user, from the guest");
             host.awaitOutput(": cable, to b");
             int status = host.awaitExit();
             String output = host.output() + host.error();
