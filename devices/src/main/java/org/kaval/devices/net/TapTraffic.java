@@ -50,9 +50,7 @@ final class TapTraffic {
 
     private static NetTraffic read(String name) throws IOException {
         // names are any bytes
-        try (Stream<String> lines = Files.lines(DEVICES, StandardCharsets.ISO_8859_1)) {
-            return parse(lines, name);
-        }
+        return parse(Files.readAllLines(DEVICES, StandardCharsets.ISO_8859_1).stream(), name);
     }
 
     /// @param lines of `/proc/net/dev`
