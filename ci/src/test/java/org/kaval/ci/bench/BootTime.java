@@ -20,6 +20,7 @@ final class BootTime {
         var times = new BootTimes();
         HardwareJvm.run(
                 BootRounds.class,
+                HardwareJvm.SHORT,
                 List.of(files.folder()),
                 List.of(files.folder().toString(), Integer.toString(rounds)),
                 times);

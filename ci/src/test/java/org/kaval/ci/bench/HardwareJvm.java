@@ -22,17 +22,26 @@ import org.tukaani.xz.XZInputStream;
 /// Runs a program of Kaval's benchmarks where KVM runs unmodified systems: in a JVM of its own, in
 /// place or in the nested host, in which QEMU is, too.
 final class HardwareJvm {
+    /// For what is over soon, and not worth the time of the better compiler.
+    static final List<String> SHORT = List.of("-XX:TieredStopAtLevel=1");
+
     private static final Duration LIMIT = Duration.ofMinutes(50);
     private static final Pattern LIBRARY = Pattern.compile(".*=> (/\\S+) .*|\\s*(/\\S+) .*");
 
     private HardwareJvm() {}
 
+    /// @param options of the JVM
     /// @param files which it reads, at the same paths there
     /// @param out gets its output
-    static void run(Class<?> program, List<Path> files, List<String> arguments, OutputStream out)
+    static void run(
+            Class<?> program,
+            List<String> options,
+            List<Path> files,
+            List<String> arguments,
+            OutputStream out)
             throws Exception {
         List<Path> classPath = classPath();
-        List<String> command = command(program, classPath, arguments);
+        List<String> command = command(program, options, classPath, arguments);
         int status =
                 KvmKind.detect().isHardware()
                         ? here(command, out)
@@ -63,17 +72,17 @@ final class HardwareJvm {
     }
 
     private static List<String> command(
-            Class<?> program, List<Path> classPath, List<String> arguments) {
+            Class<?> program, List<String> options, List<Path> classPath, List<String> arguments) {
         var command =
                 new ArrayList<String>(
                         List.of(
                                 System.getProperty("java.home") + "/bin/java",
                                 "-XX:+UseSerialGC",
-                                "-XX:TieredStopAtLevel=1",
                                 "--enable-native-access=ALL-UNNAMED",
                                 "-cp",
-                                String.join(":", classPath.stream().map(Path::toString).toList()),
-                                program.getName()));
+                                String.join(":", classPath.stream().map(Path::toString).toList())));
+        command.addAll(options);
+        command.add(program.getName());
         command.addAll(arguments);
         return command;
     }

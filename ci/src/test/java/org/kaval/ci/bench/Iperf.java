@@ -65,6 +65,7 @@ final class Iperf {
         files.addAll(HardwareJvm.withLibraries(PROGRAM));
         HardwareJvm.run(
                 IperfRounds.class,
+                List.of(),
                 files,
                 List.of(folder.toString(), Integer.toString(rounds)),
                 System.out);

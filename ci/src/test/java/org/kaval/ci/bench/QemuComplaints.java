@@ -26,7 +26,12 @@ public final class QemuComplaints {
         Path folder = Path.of("target/bench/complaints").toAbsolutePath();
         String releases = make(folder);
         var output = new ByteArrayOutputStream();
-        HardwareJvm.run(QemuComplaints.class, List.of(folder), List.of(folder.toString()), output);
+        HardwareJvm.run(
+                QemuComplaints.class,
+                HardwareJvm.SHORT,
+                List.of(folder),
+                List.of(folder.toString()),
+                output);
         var lines = new ArrayList<String>();
         lines.add(
                 "# Made by ./kaval bench complaints: Debian's %s under QEMU.".formatted(releases));
