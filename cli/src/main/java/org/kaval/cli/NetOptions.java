@@ -37,8 +37,7 @@ final class NetOptions {
                                     + " implies; several times for several.")
                     .build();
 
-    private List<NetSpec> specs = List.of(); // as they were parsed
-    private GuestNetworks guests = new GuestNetworks(List.of(), List.of());
+    private GuestNetworks guests = new GuestNetworks(List.of(), List.of()); // as parsed last
 
     /// To be mixed into a command.
     CommandSpec mixin() {
@@ -57,12 +56,11 @@ final class NetOptions {
         for (String value : values) {
             all.add(NetSpec.parse(value, all.size()));
         }
-        specs = List.copyOf(all);
-        long users = specs.stream().filter(each -> each.kind() == NetSpec.Kind.USER).count();
+        long users = all.stream().filter(each -> each.kind() == NetSpec.Kind.USER).count();
         if (!ports.isEmpty() && users != 1) {
             throw new ConfigException("publish", "goes with one --net user");
         }
-        guests = new GuestNetworks(specs, ports);
+        guests = new GuestNetworks(List.copyOf(all), ports);
         return guests;
     }
 
@@ -77,6 +75,7 @@ final class NetOptions {
     /// @param arguments as {@link SavedArguments} has them, of the command line that was parsed
     List<String> withAddresses(List<String> arguments) {
         var changed = new ArrayList<String>();
+        List<NetSpec> specs = guests.specs();
         int next = 0;
         for (String argument : arguments) {
             boolean isNetwork = argument.startsWith(NAME + "=");
