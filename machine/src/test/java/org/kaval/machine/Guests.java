@@ -96,6 +96,20 @@ final class Guests {
                 0xeb, 0xf6);                                    // jmp next
     }
 
+    /// Where {@link #countsWithClock} has KVM's clock.
+    static final int CLOCK = 0x3000;
+
+    /// Counts for ever, and uses KVM's clock (MSR_KVM_SYSTEM_TIME_NEW).
+    static FlatPayload countsWithClock() {
+        return long64(
+                0xb9, 0x01, 0x4d, 0x56, 0x4b,                   // mov ecx, 0x4b564d01
+                0xb8, 0x01, 0x30, 0x00, 0x00,                   // mov eax, 0x3001: there, and on
+                0x31, 0xd2,                                     // xor edx, edx
+                0x0f, 0x30,                                     // wrmsr
+                0x48, 0xff, 0x04, 0x25, 0x00, 0x20, 0x00, 0x00, // next: inc qword [0x2000]
+                0xeb, 0xf6);                                    // jmp next
+    }
+
     /// Where {@link #triplesFault} fails.
     static final int FAULT_RIP = 0x10_0007;
 

@@ -25,6 +25,11 @@ import org.kaval.testing.NeedsKvm;
 @NeedsKvm
 class VmLifecycleTest {
     private static final long MEMORY = 16 << 20;
+
+    // struct pvclock_vcpu_time_info (Linux, pvclock-abi.h)
+    private static final int CLOCK_FLAGS = 29;
+    private static final int GUEST_STOPPED = 1 << 1;
+
     private static final Duration SHORT = Duration.ofMillis(50);
 
     private static Vm build(BootSource source) throws IOException {
@@ -64,6 +69,24 @@ class VmLifecycleTest {
             // five looks of the halt watch
             assertEquals(new VmOutcome.TimedOut(), vm.awaitExit(Duration.ofSeconds(5)));
         }
+    }
+
+    @Test
+    void guestIsToldThatItHasStoodStill() throws Exception {
+        try (Vm vm = build(Guests.countsWithClock())) {
+            vm.start();
+            awaitCounterAbove(vm, 0);
+            assertEquals(0, clockFlags(vm) & GUEST_STOPPED);
+
+            vm.pause();
+            vm.resume();
+
+            Host.until("it is told", () -> (clockFlags(vm) & GUEST_STOPPED) != 0);
+        }
+    }
+
+    private static int clockFlags(Vm vm) {
+        return vm.memory().readByte(Guests.CLOCK + CLOCK_FLAGS);
     }
 
     @Test

@@ -265,6 +265,9 @@ public final class Vcpu {
                     setStateLocked(State.PAUSED);
                     changed.awaitUninterruptibly();
                 } else {
+                    if (state == State.PAUSED && firstRunNanos != 0) {
+                        kvm.tellOfPause(); // or Linux takes half a minute's for a lockup
+                    }
                     setStateLocked(goal);
                     return goal == State.RUNNING;
                 }
