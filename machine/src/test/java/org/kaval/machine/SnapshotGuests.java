@@ -7,8 +7,8 @@ import org.kaval.guests.CloudGuest;
 import org.kaval.testing.FileMaker;
 
 /// Debian's cloud kernel as it is, and an initramfs that counts on the console with the time beside
-/// the count, and writes to the disk `/dev/vda` and reads again what it has written; until it is
-/// told to end by a line on the console.
+/// the count, writes to the disk `/dev/vda` and reads again what it has written, and does what it
+/// is asked for by lines on the console: {@link CountingGuest} has the other end of that.
 final class SnapshotGuests implements FileMaker {
     static final String FOLDER = "target/guests/snapshot";
 
@@ -17,31 +17,51 @@ final class SnapshotGuests implements FileMaker {
     private static final String INIT =
             """
             for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda ] || sleep 1; done
+            mkdir /written
             count() {
                 n=0
                 while [ ! -e /end ]; do
                     n=$((n + 1))
-                    echo "tick: $n $(date +%s)"
+                    echo "tick: $n $EPOCHREALTIME"
                     sleep 0.1
                 done
+            }
+            block() { # past the guest's cache
+                dd if=/dev/vda iflag=direct bs=64k skip=$1 count=1 2>/dev/null
+            }
+            write() {
+                dd of=/dev/vda bs=64k seek=$1 conv=sync,fsync,notrunc 2>/dev/null || echo "complaint: write"
+            }
+            compare() {
+                block $1 | cmp - /written/$1 || echo "complaint: block $1 is another"
             }
             use() {
                 n=0
                 while [ ! -e /end ]; do
                     n=$(((n + 1) % 32))
-                    dd if=/dev/urandom of=/data bs=64k count=1 2>/dev/null
-                    dd if=/data of=/dev/vda bs=64k seek=$n conv=fsync,notrunc 2>/dev/null || echo "complaint: write"
-                    echo 1 >/proc/sys/vm/drop_caches
-                    dd if=/dev/vda bs=64k skip=$n count=1 2>/dev/null | cmp - /data || echo "complaint: $n is another"
+                    dd if=/dev/urandom of=/written/$n bs=64k count=1 2>/dev/null
+                    write $n </written/$n
+                    compare $n
                 done
             }
             stty -echo # it would be in the middle of the count
             count &
             use &
-            read line
-            echo "line: $line"
+            while read number what argument; do
+                case $what in
+                time) answer=$EPOCHREALTIME ;;
+                generation) answer=$(dd if=/dev/mem bs=16 skip=$((0xff000 / 16)) count=1 2>/dev/null | od -An -v -tx1) ;;
+                mark) echo "$argument" | write 40; answer=$(block 40 | head -n 1) ;;
+                marked) answer=$(block 40 | head -n 1) ;;
+                *) break ;;
+                esac
+                echo "answer $number: $answer"
+                echo "answered: $number."
+            done
             touch /end
             wait
+            for n in $(ls /written); do compare $n; done
+            echo "compared: $(ls /written | wc -l)"
             echo "cpus: $(grep -c ^processor /proc/cpuinfo)"
             dmesg | grep -E 'BUG|Oops|I/O error|nobody cared|rcu.*stall|lockup' | sed 's/^/complaint: /'
             poweroff -f

@@ -5,6 +5,8 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /// What a guest has written to its console. Any thread.
@@ -26,12 +28,24 @@ final class Transcript extends OutputStream {
     /// Waits until it contains `words`.
     ///
     /// @throws AssertionError if it does not within `limit`, with all that there is
-    synchronized void await(String words, Duration limit) throws InterruptedException {
+    void await(String words, Duration limit) throws InterruptedException {
+        await('"' + words + '"', () -> text.indexOf(words) >= 0, limit);
+    }
+
+    /// Waits until it contains something of that form.
+    ///
+    /// @throws AssertionError if it does not within `limit`, with all that there is
+    void await(Pattern form, Duration limit) throws InterruptedException {
+        await(form.pattern(), () -> form.matcher(text).find(), limit);
+    }
+
+    private synchronized void await(String what, BooleanSupplier isThere, Duration limit)
+            throws InterruptedException {
         long end = System.nanoTime() + limit.toNanos();
-        while (text.indexOf(words) < 0) {
+        while (!isThere.getAsBoolean()) {
             long left = (end - System.nanoTime()) / 1_000_000;
             if (left <= 0) {
-                throw new AssertionError("no \"%s\" in:%n%s".formatted(words, text));
+                throw new AssertionError("no %s in:%n%s".formatted(what, text));
             }
             wait(left);
         }
