@@ -3,6 +3,7 @@ module org.kaval.machine {
     requires transitive org.kaval.devices;
     requires transitive org.kaval.vcpu;
     requires com.fasterxml.jackson.core;
+    requires com.github.luben.zstd_jni;
     requires jdk.jfr;
     requires org.tukaani.xz;
     requires static transitive org.jspecify;

@@ -77,6 +77,10 @@ class NamedVmTest {
             ok("restore", snapshot, "--clones", "2", "--name", "copy", "--prefault");
             killClone("copy-1");
             killClone("copy-2");
+            String packed = directory.resolve("packed").toString();
+            ok("snapshot", "web", packed, "--compress", "zstd", "--base", snapshot);
+            ok("restore", packed, "--clones", "1", "--name", "packed");
+            killClone("packed-1");
         } finally {
             ok("kill", "web");
         }

@@ -12,6 +12,7 @@ import org.kaval.cli.control.SnapshotWish;
 import org.kaval.machine.ConfigException;
 import org.kaval.machine.Vm;
 import org.kaval.machine.VmBuilder;
+import org.kaval.machine.snapshot.MemoryCompression;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.snapshot.SnapshotOptions;
 
@@ -100,7 +101,7 @@ final class GuestSnapshots {
             throw new ConfigException("snapshot-dir", "has to say where snapshots go");
         }
         boolean disksStay = ends && !disks.hasOverlays();
-        write(guest, new SnapshotWish(target, false, !disksStay, null));
+        write(guest, new SnapshotWish(target, false, !disksStay, MemoryCompression.NONE, null));
     }
 
     /// Writes a snapshot; the guest goes on if it runs.
@@ -114,6 +115,7 @@ final class GuestSnapshots {
                                 .withAttributes(Map.of(ARGUMENTS, String.join("\n", arguments)))
                                 .withDisks(wish.disks() ? disks.writable() : Map.of())
                                 .withLive(wish.live())
+                                .withCompression(wish.compression())
                                 .withBase(wish.base()));
         Files.deleteIfExists(wish.directory().resolve(USED));
         return still;

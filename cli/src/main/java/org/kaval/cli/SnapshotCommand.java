@@ -7,6 +7,7 @@ import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import org.kaval.cli.control.ControlClient;
 import org.kaval.cli.control.Fields;
+import org.kaval.machine.snapshot.MemoryCompression;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -51,6 +52,14 @@ final class SnapshotCommand implements Callable<Integer> {
     @Nullable Path base;
 
     @Option(
+            names = "--compress",
+            paramLabel = "none|zstd",
+            description =
+                    "Compress memory, once the guest goes on. It is read as a whole when it is restored,"
+                            + " and not where it is touched.")
+    MemoryCompression compression = MemoryCompression.NONE;
+
+    @Option(
             names = "--no-disks",
             description =
                     "Leave out what is on the disks. They have to be what they were when it is restored.")
@@ -62,6 +71,7 @@ final class SnapshotCommand implements Callable<Integer> {
         body.put("directory", directory.toAbsolutePath().normalize().toString());
         body.put("live", live);
         body.put("disks", !noDisks);
+        body.put("compression", compression.text());
         if (base != null) {
             body.put("base", base.toAbsolutePath().normalize().toString());
         }

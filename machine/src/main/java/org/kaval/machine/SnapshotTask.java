@@ -13,6 +13,7 @@ import org.kaval.devices.block.ImageCopy;
 import org.kaval.kvm.Kvm;
 import org.kaval.machine.boot.BootDescription;
 import org.kaval.machine.snapshot.CpuFeatures;
+import org.kaval.machine.snapshot.MemoryCompression;
 import org.kaval.machine.snapshot.MemoryCopy;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.snapshot.SnapshotException;
@@ -71,6 +72,9 @@ final class SnapshotTask implements AutoCloseable {
 
     /// Makes what takes a while, so that the guest need not stand still for it.
     void prepare() throws IOException {
+        if (options.compression() == MemoryCompression.ZSTD) {
+            writer.prepareCompression();
+        }
         for (Map.Entry<String, CopyableImage> disk : options.disks().entrySet()) {
             Path file = writer.newDisk();
             ImageCopy copy = disk.getValue().prepareCopy(file, SnapshotTask::isOfASnapshot);
@@ -151,6 +155,9 @@ final class SnapshotTask implements AutoCloseable {
             disk.copy.finish(checkpoint);
             disk.copy.close();
             writer.finishDisk(disk.name, disk.file);
+        }
+        if (options.compression() == MemoryCompression.ZSTD) {
+            writer.compressMemory();
         }
         writer.commit(topology, features, boot, options.attributes());
     }

@@ -263,7 +263,7 @@ public final class VmBuilder {
                     new Plan(
                             snapshot.topology(),
                             snapshot.memory(),
-                            ram -> GuestMemory.allocate(ram, snapshot.backing()),
+                            _ -> snapshot.openMemory(),
                             snapshot.boot(),
                             true),
                     _ -> snapshot.cpu().addressBits(),

@@ -44,6 +44,7 @@ import org.kaval.devices.platform.VmGeneration;
 import org.kaval.devices.virtio.VirtioRng;
 import org.kaval.linux.IoVector;
 import org.kaval.machine.boot.FlatPayload;
+import org.kaval.machine.snapshot.MemoryCompression;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.machine.snapshot.SnapshotException;
 import org.kaval.machine.snapshot.SnapshotOptions;
@@ -157,13 +158,22 @@ class VmLiveSnapshotTest {
             vm.pause();
             vm.snapshot(at("fourth"), SnapshotOptions.DEFAULT.withBase(at("third")));
             vm.snapshot(at("whole"));
+            SnapshotOptions packed =
+                    SnapshotOptions.DEFAULT.withCompression(MemoryCompression.ZSTD);
+            vm.snapshot(at("packed"), packed);
+            vm.snapshot(at("packed-over"), packed.withBase(at("third")));
+            vm.snapshot(at("over-packed"), SnapshotOptions.DEFAULT.withBase(at("packed")));
         }
 
-        for (String name : List.of("second", "third", "fourth")) {
+        for (String name : List.of("second", "third", "fourth", "packed-over", "over-packed")) {
             assertTrue(own(at(name)) < (3 << 20), name + ": " + own(at(name)));
             assertGoesOn(at(name));
         }
-        assertArrayEquals(memory(at("whole")), memory(at("fourth")));
+        assertGoesOn(at("packed"));
+        byte[] whole = memory(at("whole"));
+        for (String name : List.of("fourth", "packed", "packed-over", "over-packed")) {
+            assertArrayEquals(whole, memory(at(name)), name);
+        }
     }
 
     /// How much of the memory the snapshot itself has, by its index: pairs of offset and length.

@@ -22,6 +22,7 @@ import org.eclipse.jetty.server.Response;
 import org.eclipse.jetty.util.Callback;
 import org.jspecify.annotations.Nullable;
 import org.kaval.cli.control.Controlled.ConflictException;
+import org.kaval.machine.snapshot.MemoryCompression;
 
 /// Answers what is asked of a machine by HTTP (`openapi.yaml`): JSON in and out, `{"error": …}`
 /// with 400 for what makes no sense, 404 and 405 for what there is not, 409 for what cannot be done
@@ -261,7 +262,7 @@ final class ControlApi extends Handler.Abstract {
 
     private Reply snapshot(String argument, Map<String, Object> body)
             throws IOException, InterruptedException, ConflictException, BadRequest {
-        allow(body, "directory", "live", "disks", "base");
+        allow(body, "directory", "live", "disks", "compression", "base");
         Path directory = absolutePath(body, "directory");
         if (directory == null) {
             throw new BadRequest("directory: is missing");
@@ -269,9 +270,23 @@ final class ControlApi extends Handler.Abstract {
         Path base = absolutePath(body, "base");
         var wish =
                 new SnapshotWish(
-                        directory, flag(body, "live", false), flag(body, "disks", true), base);
+                        directory,
+                        flag(body, "live", false),
+                        flag(body, "disks", true),
+                        compression(body),
+                        base);
         Duration still = vm.snapshot(wish);
         return Reply.of(Map.of("stillSeconds", still.toNanos() / 1e9));
+    }
+
+    private static MemoryCompression compression(Map<String, Object> body) throws BadRequest {
+        Object value = body.getOrDefault("compression", "none");
+        for (MemoryCompression each : MemoryCompression.values()) {
+            if (each.text().equals(value)) {
+                return each;
+            }
+        }
+        throw new BadRequest("compression: none or zstd");
     }
 
     private static @Nullable Path absolutePath(Map<String, Object> body, String field)

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.kaval.devices.net.NetTraffic;
+import org.kaval.machine.snapshot.MemoryCompression;
 
 /// The API over its socket, for a machine between two guests of a restart.
 class ControlApiTest {
@@ -202,15 +203,22 @@ class ControlApiTest {
                 ask(
                         "POST",
                         "/v1/vm/snapshot",
-                        "{\"directory\": \"/s\", \"base\": \"/b\", \"disks\": false}");
+                        "{\"directory\": \"/s\", \"base\": \"/b\", \"disks\": false, \"compression\": \"zstd\"}");
         assertEquals(200, answer.status, answer.body);
         assertEquals(Map.of("stillSeconds", 1.5), JSON.std.mapFrom(answer.body));
         Answer refused = ask("POST", "/v1/vm/snapshot", "{\"directory\": \"/s\", \"live\": true}");
         assertEquals(409, refused.status);
         assertEquals(
                 List.of(
-                        new SnapshotWish(Path.of("/s"), false, false, Path.of("/b")).toString(),
-                        new SnapshotWish(Path.of("/s"), true, true, null).toString()),
+                        new SnapshotWish(
+                                        Path.of("/s"),
+                                        false,
+                                        false,
+                                        MemoryCompression.ZSTD,
+                                        Path.of("/b"))
+                                .toString(),
+                        new SnapshotWish(Path.of("/s"), true, true, MemoryCompression.NONE, null)
+                                .toString()),
                 calls);
     }
 
@@ -231,6 +239,7 @@ class ControlApiTest {
                 "POST | /v1/vm/snapshot | #{}# | 400",
                 "POST | /v1/vm/snapshot | #{\"directory\": \"here\"}# | 400",
                 "POST | /v1/vm/snapshot | #{\"directory\": \"/s\", \"live\": 1}# | 400",
+                "POST | /v1/vm/snapshot | #{\"directory\": \"/s\", \"compression\": \"gzip\"}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{\"size\": 1000}# | 400",
                 "PUT | /v1/vm/disks/disk0 | #{\"size\": 0.5}# | 400",

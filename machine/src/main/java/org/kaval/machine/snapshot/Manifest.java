@@ -44,7 +44,10 @@ record Manifest(
         @Nullable Base base,
         Map<String, Part> disks) {
     /// The newest format that this version reads. It writes the oldest that says it all.
-    static final int FORMAT = 2;
+    static final int FORMAT = 3;
+
+    /// Has no compressed memory.
+    private static final int SECOND_FORMAT = 2;
 
     /// Has neither disks nor a base.
     private static final int FIRST_FORMAT = 1;
@@ -79,9 +82,14 @@ record Manifest(
     /// @param sum CRC32C
     record Part(String file, long size, int sum) {
         Part {
-            if (!file.matches("[a-z]+[0-9]*-[0-9a-f]{16}(\\.json|\\.qcow2)?") || size < 0) {
+            if (!file.matches("[a-z]+[0-9]*-[0-9a-f]{16}(\\.json|\\.qcow2|\\.zst)?") || size < 0) {
                 throw new IllegalArgumentException("no part: '%s'".formatted(file));
             }
+        }
+
+        /// Whether it is {@link CompressedMemory}.
+        boolean isCompressed() {
+            return file.endsWith(CompressedMemory.SUFFIX);
         }
 
         private Map<String, Object> toTree() {
@@ -106,9 +114,16 @@ record Manifest(
         return (int) sum.getValue();
     }
 
+    private int format() {
+        if (memoryPart.isCompressed()) {
+            return FORMAT;
+        }
+        return base == null && disks.isEmpty() ? FIRST_FORMAT : SECOND_FORMAT;
+    }
+
     byte[] toBytes() throws IOException {
         var tree = new LinkedHashMap<String, Object>();
-        tree.put("format", base == null && disks.isEmpty() ? FIRST_FORMAT : FORMAT);
+        tree.put("format", format());
         tree.put("created", created);
         tree.put(
                 "topology",

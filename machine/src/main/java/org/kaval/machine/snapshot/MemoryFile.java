@@ -1,5 +1,6 @@
 package org.kaval.machine.snapshot;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -125,6 +126,20 @@ final class MemoryFile {
             if (file != null) {
                 writeAll(file, piece, offset + at);
             }
+        }
+    }
+
+    /// Fills `into`.
+    ///
+    /// @throws EOFException if the file ends before
+    static void readAll(Fd file, MemorySegment into, long from) throws IOException {
+        long at = 0;
+        while (at < into.byteSize()) {
+            long count = file.pread(into.asSlice(at), from + at);
+            if (count <= 0) {
+                throw new EOFException("%s: it ends before 0x%x".formatted(file, from + at + 1));
+            }
+            at += count;
         }
     }
 

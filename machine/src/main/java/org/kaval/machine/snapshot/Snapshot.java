@@ -14,6 +14,7 @@ import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.machine.boot.BootDescription;
 import org.kaval.memory.Backing;
+import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 import org.kaval.vcpu.Topology;
 
@@ -77,12 +78,14 @@ public final class Snapshot {
         Manifest current = manifest;
         while (true) {
             Path file = folder.resolve(Manifest.NAME);
-            checkSize(folder, current.memoryPart(), manifest.memorySize());
+            Manifest.Part memory = current.memoryPart();
+            checkSize(
+                    folder, memory, memory.isCompressed() ? memory.size() : manifest.memorySize());
             Manifest.Base base = current.base();
             layers.addFirst(
                     new MemoryPart(
-                            folder.resolve(current.memoryPart().file()),
-                            current.memoryPart(),
+                            folder.resolve(memory.file()),
+                            memory,
                             base == null ? List.of() : readIndex(folder, base.index())));
             if (base == null) {
                 return List.copyOf(layers);
@@ -171,6 +174,10 @@ public final class Snapshot {
     public void checkMemory() throws IOException {
         List<Long> sizes = manifest.memory().stream().map(GuestRange::size).toList();
         for (MemoryPart layer : layers) {
+            if (layer.part.isCompressed()) {
+                CompressedMemory.check(layer.file, layer.part);
+                continue;
+            }
             try (Fd fd = Fd.open(layer.file, Fd.Access.READ)) {
                 checkSum(layer.file, MemoryFile.sum(fd, sizes, Checkpoint.NONE), layer.part);
             }
@@ -240,9 +247,43 @@ public final class Snapshot {
         return manifest.attributes();
     }
 
-    /// Memory that is read from its files where it is touched, and kept apart from them where it is
-    /// written.
-    public Backing backing() {
+    /// Its memory, to go on with: read from its files where it is touched, and kept apart from them
+    /// where it is written. Compressed memory is read, and its check sum compared, before this
+    /// returns. The caller closes it.
+    ///
+    /// @throws SnapshotException if compressed memory is altered, or cut short
+    /// @throws IOException if a file cannot be read, or there is no memory for it
+    public GuestMemory openMemory() throws IOException {
+        if (layers.stream().noneMatch(layer -> layer.part.isCompressed())) {
+            return GuestMemory.allocate(memory(), backing());
+        }
+        GuestMemory memory = GuestMemory.allocate(memory(), Backing.anonymous());
+        boolean loaded = false;
+        try {
+            load(new LoadedMemory(memory));
+            loaded = true;
+            return memory;
+        } finally {
+            if (!loaded) {
+                memory.close();
+            }
+        }
+    }
+
+    private void load(LoadedMemory memory) throws IOException {
+        for (int i = 0; i < layers.size(); i++) {
+            MemoryPart layer = layers.get(i);
+            if (layer.part.isCompressed()) {
+                memory.addCompressed(layer.file, layer.part);
+            } else if (i == 0) {
+                memory.addAll(layer.file);
+            } else {
+                memory.addRuns(layer.file, layer.runs);
+            }
+        }
+    }
+
+    private Backing backing() {
         var bottom = new Backing.PrivateFile(layers.getFirst().file, 0);
         if (layers.size() == 1) {
             return bottom;

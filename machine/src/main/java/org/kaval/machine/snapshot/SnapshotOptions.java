@@ -18,15 +18,18 @@ import org.kaval.devices.block.CopyableImage;
 /// @param base the folder of an earlier snapshot of such a machine: what of memory is the same
 ///   there is left out, and the new snapshot is of use only as long as that one is there; null for
 ///   none
+/// @param compression of the memory
+/// @param durable whether it is on the disk when it is done
 public record SnapshotOptions(
         Map<String, String> attributes,
         Map<String, CopyableImage> disks,
         boolean live,
         @Nullable Path base,
+        MemoryCompression compression,
         boolean durable) {
     /// Memory, vCPUs and devices.
     public static final SnapshotOptions DEFAULT =
-            new SnapshotOptions(Map.of(), Map.of(), false, null, true);
+            new SnapshotOptions(Map.of(), Map.of(), false, null, MemoryCompression.NONE, true);
 
     public SnapshotOptions {
         attributes = Map.copyOf(attributes);
@@ -34,22 +37,26 @@ public record SnapshotOptions(
     }
 
     public SnapshotOptions withAttributes(Map<String, String> value) {
-        return new SnapshotOptions(value, disks, live, base, durable);
+        return new SnapshotOptions(value, disks, live, base, compression, durable);
     }
 
     public SnapshotOptions withDisks(Map<String, CopyableImage> value) {
-        return new SnapshotOptions(attributes, value, live, base, durable);
+        return new SnapshotOptions(attributes, value, live, base, compression, durable);
     }
 
     public SnapshotOptions withLive(boolean value) {
-        return new SnapshotOptions(attributes, disks, value, base, durable);
+        return new SnapshotOptions(attributes, disks, value, base, compression, durable);
     }
 
     public SnapshotOptions withBase(@Nullable Path value) {
-        return new SnapshotOptions(attributes, disks, live, value, durable);
+        return new SnapshotOptions(attributes, disks, live, value, compression, durable);
+    }
+
+    public SnapshotOptions withCompression(MemoryCompression value) {
+        return new SnapshotOptions(attributes, disks, live, base, value, durable);
     }
 
     public SnapshotOptions withDurable(boolean value) {
-        return new SnapshotOptions(attributes, disks, live, base, value);
+        return new SnapshotOptions(attributes, disks, live, base, compression, value);
     }
 }

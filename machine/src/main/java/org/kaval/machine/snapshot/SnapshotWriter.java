@@ -27,6 +27,7 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileLock;
 import org.kaval.machine.boot.BootDescription;
+import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 import org.kaval.vcpu.Topology;
@@ -53,6 +54,7 @@ public final class SnapshotWriter implements AutoCloseable {
     private Manifest.@Nullable Part statePart;
     private Manifest.@Nullable Part memoryPart;
     private Manifest.@Nullable Base base;
+    private List<Backing.Run> memoryRuns = List.of(); // with a base
     private @Nullable Snapshot memoryBase;
     private int diskCount;
     private boolean committed;
@@ -180,7 +182,7 @@ public final class SnapshotWriter implements AutoCloseable {
         GuestMemory below = null;
         MemoryCopy copy = null;
         try {
-            below = base == null ? null : GuestMemory.allocate(base.memory(), base.backing());
+            below = base == null ? null : base.openMemory();
             copy = new MemoryCopy(file, memory, below, checkpoint);
         } finally {
             if (copy == null) {
@@ -201,7 +203,8 @@ public final class SnapshotWriter implements AutoCloseable {
         memoryPart = new Manifest.Part(MEMORY + id, result.size(), result.sum());
         Snapshot below = memoryBase;
         if (below != null) {
-            byte[] index = MemoryIndex.encode(copy.runs());
+            memoryRuns = copy.runs();
+            byte[] index = MemoryIndex.encode(memoryRuns);
             String name = "index-" + id;
             writeFile(newFile(name), index);
             Path from = directory.toAbsolutePath().normalize();
@@ -212,6 +215,29 @@ public final class SnapshotWriter implements AutoCloseable {
                             below.memoryPart(),
                             part(name, index));
         }
+    }
+
+    /// Fails if {@link #compressMemory} could not compress anything.
+    public void prepareCompression() throws IOException {
+        CompressedMemory.prepare();
+    }
+
+    /// Puts a compressed file in the place of the memory's, which is whole. Not on the disk before
+    /// {@link #commit}.
+    public void compressMemory() throws IOException {
+        Path plain = directory.resolve(MEMORY + id);
+        String name = MEMORY + id + CompressedMemory.SUFFIX;
+        try (Fd from = Fd.open(plain, Fd.Access.READ);
+                Fd to = Fd.open(newFile(name), Fd.Access.WRITE)) {
+            List<Long> sizes = memoryRanges.stream().map(GuestRange::size).toList();
+            MemoryFile.Written result =
+                    base == null
+                            ? CompressedMemory.write(from, sizes, to, checkpoint)
+                            : CompressedMemory.writeRuns(from, memoryRuns, to, checkpoint);
+            memoryPart = new Manifest.Part(name, result.size(), result.sum());
+        }
+        Files.delete(plain);
+        written.remove(plain);
     }
 
     /// Where the copy of one of the guest's disks goes, which {@link #finishDisk} takes then.

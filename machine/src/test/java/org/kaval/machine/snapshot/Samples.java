@@ -26,12 +26,22 @@ final class Samples {
     private Samples() {}
 
     static void write(Path directory, int number) throws IOException {
+        write(directory, number, MemoryCompression.NONE);
+    }
+
+    static void write(Path directory, int number, MemoryCompression compression)
+            throws IOException {
         try (SnapshotWriter writer = SnapshotWriter.begin(directory, true, Checkpoint.NONE)) {
-            commit(writer, number);
+            commit(writer, number, compression);
         }
     }
 
     static void commit(SnapshotWriter writer, int number) throws IOException {
+        commit(writer, number, MemoryCompression.NONE);
+    }
+
+    static void commit(SnapshotWriter writer, int number, MemoryCompression compression)
+            throws IOException {
         var bytes = new byte[300];
         bytes[299] = (byte) number;
         var state = new LinkedHashMap<String, Object>();
@@ -46,6 +56,10 @@ final class Samples {
             memory.writeLe64(HIGH + 0xfff8, number);
             writer.writeState(state);
             writer.writeMemory(memory);
+            if (compression == MemoryCompression.ZSTD) {
+                writer.prepareCompression();
+                writer.compressMemory();
+            }
             writer.commit(
                     new Topology(1, 2, 1), CPU, BOOT, Map.of("number", Integer.toString(number)));
         }
@@ -61,7 +75,7 @@ final class Samples {
         if (!Long.valueOf(number).equals(snapshot.state().get("number"))) {
             throw new IOException("a state of another snapshot");
         }
-        try (GuestMemory memory = GuestMemory.allocate(snapshot.memory(), snapshot.backing())) {
+        try (GuestMemory memory = snapshot.openMemory()) {
             for (long at = 0; at < 1 << 20; at += STEP) {
                 check(memory, at + 8, number);
                 check(memory, at, 0);
