@@ -116,12 +116,10 @@ final class SnapshotTask implements AutoCloseable {
         MemoryCopy copy = memory;
         if (copy != null) {
             copy.write(ram.drainDirtyPages());
-        } else if (base != null) {
+        } else {
             copy = writer.beginMemory(ram, base);
             memory = copy;
             copy.writeAll();
-        } else {
-            writer.writeMemory(ram);
         }
         for (DiskCopy disk : disks) {
             disk.copy.begin();
@@ -144,21 +142,16 @@ final class SnapshotTask implements AutoCloseable {
     /// Waits for all, and makes it the folder's snapshot.
     void finish(Topology topology, BootDescription boot) throws IOException {
         CpuFeatures features = cpu;
-        if (features == null) {
-            throw new IllegalStateException("nothing has been copied");
-        }
         MemoryCopy copy = memory;
-        if (copy != null) {
-            writer.finishMemory(copy);
+        if (features == null || copy == null) {
+            throw new IllegalStateException("nothing has been copied");
         }
         for (DiskCopy disk : disks) {
             disk.copy.finish(checkpoint);
             disk.copy.close();
             writer.finishDisk(disk.name, disk.file);
         }
-        if (options.compression() == MemoryCompression.ZSTD) {
-            writer.compressMemory();
-        }
+        writer.finishMemory(copy, options.compression()); // the guest pays for disks until then
         writer.commit(topology, features, boot, options.attributes());
     }
 

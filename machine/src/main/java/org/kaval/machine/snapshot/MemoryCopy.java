@@ -53,7 +53,7 @@ public final class MemoryCopy implements AutoCloseable {
     /// @return how many bytes
     public long writeAll() throws IOException {
         long count = 0;
-        for (GuestRange range : ranges) {
+        for (GuestRange range : base == null ? memory.used() : ranges) {
             MemorySegment region = memory.slice(range.base(), range.size());
             MemorySegment before = base == null ? null : base.slice(range.base(), range.size());
             long at = 0;
@@ -186,8 +186,21 @@ public final class MemoryCopy implements AutoCloseable {
     ///
     /// @return its size and its sum, of what is in the file
     MemoryFile.Written finish() throws IOException {
-        int sum = MemoryFile.sum(file, ranges.stream().map(GuestRange::size).toList(), checkpoint);
-        return new MemoryFile.Written(memory.size(), sum);
+        return new MemoryFile.Written(memory.size(), MemoryFile.sum(file, sizes(), checkpoint));
+    }
+
+    /// All has been written: compresses it.
+    ///
+    /// @param to an empty file
+    /// @return the size and the sum of that file
+    MemoryFile.Written compress(Fd to) throws IOException {
+        return base == null
+                ? CompressedMemory.write(file, sizes(), to, checkpoint)
+                : CompressedMemory.writeRuns(file, runs(), to, checkpoint);
+    }
+
+    private List<Long> sizes() {
+        return ranges.stream().map(GuestRange::size).toList();
     }
 
     @Override

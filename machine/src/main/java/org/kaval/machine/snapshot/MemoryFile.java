@@ -9,7 +9,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
 import java.util.zip.CRC32C;
-import org.jspecify.annotations.Nullable;
 import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.linux.Mmap;
@@ -22,110 +21,69 @@ import org.kaval.linux.Mmap;
 final class MemoryFile {
     private static final int PAGE = (int) Mmap.PAGE_SIZE;
 
-    /// What is zero is mostly a lot: so much is looked at together first.
-    private static final long CHUNK = 64 << 10;
-
-    /// How much is written at once at most.
+    /// How much is added to the sum at once at most.
     private static final long MOST = 4L << 20;
+
+    private static final MemorySegment ZEROS = MemorySegment.ofArray(new byte[PAGE]);
 
     private final CRC32C sum = new CRC32C();
     private final ByteBuffer offsetBytes =
             ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    private final MemorySegment zeros = MemorySegment.ofArray(new byte[(int) CHUNK]);
-    private final @Nullable Fd file;
+    private final MemorySegment all;
     private final Checkpoint checkpoint;
-    private long offset; // of the region
+
+    private MemoryFile(MemorySegment all, Checkpoint checkpoint) {
+        this.all = all;
+        this.checkpoint = checkpoint;
+    }
 
     /// What a file turned out to be.
     ///
     /// @param sum CRC32C
     record Written(long size, int sum) {}
 
-    /// @param file what is written; null if only the sum is wanted
-    private MemoryFile(@Nullable Fd file, Checkpoint checkpoint) {
-        this.file = file;
-        this.checkpoint = checkpoint;
-    }
-
-    /// Writes `regions`, whole pages each, to an empty file; it is not on the disk then.
-    static Written write(Fd file, List<MemorySegment> regions, Checkpoint checkpoint)
-            throws IOException {
-        var memory = new MemoryFile(file, checkpoint);
-        long size = 0;
-        for (MemorySegment region : regions) {
-            size += region.byteSize();
-        }
-        file.ftruncate(size);
-        for (MemorySegment region : regions) {
-            memory.addRegion(region);
-        }
-        return new Written(size, (int) memory.sum.getValue());
-    }
-
-    /// The sum of a file that was written so.
+    /// The sum of such a file.
     ///
     /// @param sizes of the regions
     static int sum(Fd file, List<Long> sizes, Checkpoint checkpoint) throws IOException {
-        var memory = new MemoryFile(null, checkpoint);
-        for (long size : sizes) {
-            try (Arena arena = Arena.ofConfined()) {
-                memory.addRegion(Mmap.privateFile(arena, file, memory.offset, size));
-            }
+        long size = sizes.stream().mapToLong(Long::longValue).sum();
+        try (Arena arena = Arena.ofConfined()) {
+            var memory = new MemoryFile(Mmap.privateFile(arena, file, 0, size), checkpoint);
+            FileExtents.forEach(
+                    file, sizes, 0, (offset, length) -> memory.add(offset, offset + length));
+            return (int) memory.sum.getValue();
         }
-        return (int) memory.sum.getValue();
     }
 
-    private void addRegion(MemorySegment region) throws IOException {
-        long at = 0;
-        while (at < region.byteSize()) {
-            long from = skipZeros(region, at);
-            at = skipPages(region, from);
-            if (from < at) {
-                addRun(region, from, at);
-            }
-        }
-        offset += region.byteSize();
-    }
-
-    private long skipZeros(MemorySegment region, long from) throws IOException {
-        long at = from;
-        while (at < region.byteSize()) {
+    private void add(long begin, long end) throws IOException {
+        long at = begin;
+        while (at < end) {
             checkpoint.pass();
-            long chunk = Math.min(CHUNK, region.byteSize() - at);
-            if (at % CHUNK == 0 && isZero(region, at, chunk)) {
-                at += chunk;
-            } else if (isZero(region, at, PAGE)) {
+            long from = at;
+            while (from < end && isZero(from)) {
+                from += PAGE;
+            }
+            at = from;
+            while (at < end && !isZero(at)) {
                 at += PAGE;
-            } else {
-                return at;
+            }
+            if (from < at) {
+                addRun(from, at);
             }
         }
-        return at;
     }
 
-    private long skipPages(MemorySegment region, long from) {
-        long at = from;
-        while (at < region.byteSize() && !isZero(region, at, PAGE)) {
-            at += PAGE;
-        }
-        return at;
-    }
-
-    private boolean isZero(MemorySegment region, long at, long size) {
+    private boolean isZero(long at) {
         // most pages show in their first bytes that they are not
-        return region.get(ValueLayout.JAVA_LONG, at) == 0
-                && MemorySegment.mismatch(region, at, at + size, zeros, 0, size) < 0;
+        return all.get(ValueLayout.JAVA_LONG, at) == 0
+                && MemorySegment.mismatch(all, at, at + PAGE, ZEROS, 0, PAGE) < 0;
     }
 
-    private void addRun(MemorySegment region, long from, long to) throws IOException {
-        sum.update(offsetBytes.clear().putLong(offset + from).flip());
+    private void addRun(long from, long to) throws IOException {
+        sum.update(offsetBytes.clear().putLong(from).flip());
         for (long at = from; at < to; at += MOST) {
             checkpoint.pass();
-            MemorySegment piece = region.asSlice(at, Math.min(MOST, to - at));
-            sum.update(piece.asByteBuffer());
-            if (file != null) {
-                writeAll(file, piece, offset + at);
-            }
+            sum.update(all.asSlice(at, Math.min(MOST, to - at)).asByteBuffer());
         }
     }
 

@@ -27,7 +27,6 @@ import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileLock;
 import org.kaval.machine.boot.BootDescription;
-import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
 import org.kaval.memory.GuestRange;
 import org.kaval.vcpu.Topology;
@@ -54,7 +53,6 @@ public final class SnapshotWriter implements AutoCloseable {
     private Manifest.@Nullable Part statePart;
     private Manifest.@Nullable Part memoryPart;
     private Manifest.@Nullable Base base;
-    private List<Backing.Run> memoryRuns = List.of(); // with a base
     private @Nullable Snapshot memoryBase;
     private int diskCount;
     private boolean committed;
@@ -148,20 +146,6 @@ public final class SnapshotWriter implements AutoCloseable {
         statePart = part(name, json);
     }
 
-    /// Writes all of the memory. Not on the disk before {@link #commit}.
-    public void writeMemory(GuestMemory memory) throws IOException {
-        var regions = new ArrayList<MemorySegment>();
-        for (GuestRange range : memory.ranges()) {
-            regions.add(memory.slice(range.base(), range.size()));
-        }
-        Path file = newFile(MEMORY + id);
-        try (Fd fd = Fd.open(file, Fd.Access.WRITE)) {
-            MemoryFile.Written result = MemoryFile.write(fd, regions, checkpoint);
-            memoryPart = new Manifest.Part(MEMORY + id, result.size(), result.sum());
-        }
-        memoryRanges = memory.ranges();
-    }
-
     /// Begins to write memory in several goes; {@link #finishMemory} takes it then. The caller
     /// closes it in any case.
     ///
@@ -197,14 +181,21 @@ public final class SnapshotWriter implements AutoCloseable {
         return copy;
     }
 
-    /// All of the memory has been written.
-    public void finishMemory(MemoryCopy copy) throws IOException {
-        MemoryFile.Written result = copy.finish();
-        memoryPart = new Manifest.Part(MEMORY + id, result.size(), result.sum());
+    /// Fails if memory could not be compressed.
+    public void prepareCompression() throws IOException {
+        CompressedMemory.prepare();
+    }
+
+    /// All of the memory has been written. Not on the disk before {@link #commit}.
+    public void finishMemory(MemoryCopy copy, MemoryCompression compression) throws IOException {
+        memoryPart =
+                switch (compression) {
+                    case NONE -> part(MEMORY + id, copy.finish());
+                    case ZSTD -> compress(copy);
+                };
         Snapshot below = memoryBase;
         if (below != null) {
-            memoryRuns = copy.runs();
-            byte[] index = MemoryIndex.encode(memoryRuns);
+            byte[] index = MemoryIndex.encode(copy.runs());
             String name = "index-" + id;
             writeFile(newFile(name), index);
             Path from = directory.toAbsolutePath().normalize();
@@ -217,27 +208,17 @@ public final class SnapshotWriter implements AutoCloseable {
         }
     }
 
-    /// Fails if {@link #compressMemory} could not compress anything.
-    public void prepareCompression() throws IOException {
-        CompressedMemory.prepare();
-    }
-
-    /// Puts a compressed file in the place of the memory's, which is whole. Not on the disk before
-    /// {@link #commit}.
-    public void compressMemory() throws IOException {
-        Path plain = directory.resolve(MEMORY + id);
+    /// Puts a compressed file in the place of the memory's.
+    private Manifest.Part compress(MemoryCopy copy) throws IOException {
         String name = MEMORY + id + CompressedMemory.SUFFIX;
-        try (Fd from = Fd.open(plain, Fd.Access.READ);
-                Fd to = Fd.open(newFile(name), Fd.Access.WRITE)) {
-            List<Long> sizes = memoryRanges.stream().map(GuestRange::size).toList();
-            MemoryFile.Written result =
-                    base == null
-                            ? CompressedMemory.write(from, sizes, to, checkpoint)
-                            : CompressedMemory.writeRuns(from, memoryRuns, to, checkpoint);
-            memoryPart = new Manifest.Part(name, result.size(), result.sum());
+        Manifest.Part part;
+        try (Fd to = Fd.open(newFile(name), Fd.Access.WRITE)) {
+            part = part(name, copy.compress(to));
         }
+        Path plain = directory.resolve(MEMORY + id);
         Files.delete(plain);
         written.remove(plain);
+        return part;
     }
 
     /// Where the copy of one of the guest's disks goes, which {@link #finishDisk} takes then.
@@ -310,6 +291,10 @@ public final class SnapshotWriter implements AutoCloseable {
             }
         }
         deleteOthers(parts);
+    }
+
+    private static Manifest.Part part(String name, MemoryFile.Written result) {
+        return new Manifest.Part(name, result.size(), result.sum());
     }
 
     private static Manifest.Part part(String name, byte[] content) {

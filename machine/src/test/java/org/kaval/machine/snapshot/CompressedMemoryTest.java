@@ -142,11 +142,7 @@ class CompressedMemoryTest {
             writer.writeState(Map.of());
             try (MemoryCopy copy = writer.beginMemory(memory, base)) {
                 copy.writeAll();
-                writer.finishMemory(copy);
-            }
-            if (compression == MemoryCompression.ZSTD) {
-                writer.prepareCompression();
-                writer.compressMemory();
+                writer.finishMemory(copy, compression);
             }
             writer.commit(
                     new Topology(1, 1, 1),

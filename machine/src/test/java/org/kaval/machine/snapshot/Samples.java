@@ -55,10 +55,9 @@ final class Samples {
             }
             memory.writeLe64(HIGH + 0xfff8, number);
             writer.writeState(state);
-            writer.writeMemory(memory);
-            if (compression == MemoryCompression.ZSTD) {
-                writer.prepareCompression();
-                writer.compressMemory();
+            try (MemoryCopy copy = writer.beginMemory(memory, null)) {
+                copy.writeAll();
+                writer.finishMemory(copy, compression);
             }
             writer.commit(
                     new Topology(1, 2, 1), CPU, BOOT, Map.of("number", Integer.toString(number)));

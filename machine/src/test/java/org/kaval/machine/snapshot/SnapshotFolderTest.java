@@ -25,7 +25,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.kaval.devices.Checkpoint;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileStatus;
+import org.kaval.memory.Backing;
 import org.kaval.memory.GuestMemory;
+import org.kaval.memory.GuestRange;
 import org.kaval.testing.Effort;
 
 /// The folder of a snapshot: it is whole, or it is refused. Needs no KVM.
@@ -91,6 +93,20 @@ class SnapshotFolderTest {
             FileStatus status = FileStatus.of(file);
             assertEquals((1 << 20) + (64 << 10), status.size());
             assertTrue(status.allocated() <= 2 * PAGES_WRITTEN * 4096, status.toString());
+        }
+    }
+
+    @Test
+    void memoryThatWasNeverTouchedStaysSo() throws IOException {
+        List<GuestRange> ranges = List.of(new GuestRange(0, 1L << 30));
+        try (GuestMemory memory = GuestMemory.allocate(ranges, new Backing.Memfd());
+                SnapshotWriter writer = SnapshotWriter.begin(folder(), true, Checkpoint.NONE)) {
+            memory.writeLe64(5 << 20, 1);
+            List<GuestRange> used = memory.used();
+            try (MemoryCopy copy = writer.beginMemory(memory, null)) {
+                assertEquals(4096, copy.writeAll());
+            }
+            assertEquals(used, memory.used());
         }
     }
 
