@@ -34,12 +34,19 @@ record CommandGuest(String folder) {
     ///
     /// @param words more on the kernel's command line
     RunningCommand start(File input, String words, List<String> options) throws IOException {
+        return RunningCommand.start(input, arguments(words, options).toArray(String[]::new));
+    }
+
+    /// What starts it, behind `kaval`.
+    ///
+    /// @param words more on the kernel's command line
+    List<String> arguments(String words, List<String> options) {
         var arguments = new ArrayList<>(List.of("run", "--memory", "256M"));
         arguments.addAll(List.of("--kernel", files().kernel().toString()));
         arguments.addAll(List.of("--initrd", files().initrd().toString()));
         arguments.add("--cmdline");
         arguments.add("console=ttyS0 quiet panic=-1 cryptomgr.notests " + words);
         arguments.addAll(options);
-        return RunningCommand.start(input, arguments.toArray(String[]::new));
+        return arguments;
     }
 }

@@ -10,7 +10,7 @@ import java.util.concurrent.TimeUnit;
 
 /// Runs programs and waits for them.
 final class Processes {
-    private static final long LIMIT_SECONDS = 120;
+    private static final long LIMIT_SECONDS = 600;
 
     private Processes() {}
 
