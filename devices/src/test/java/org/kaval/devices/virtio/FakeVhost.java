@@ -7,6 +7,7 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.net.NetBackend;
 import org.kaval.devices.net.NetQueue;
+import org.kaval.devices.net.NetTraffic;
 import org.kaval.devices.net.Vhost;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
@@ -21,6 +22,7 @@ final class FakeVhost implements NetBackend {
     final List<Integer> sentBySize = new CopyOnWriteArrayList<>();
     volatile int used; // queues
     volatile boolean refusing;
+    volatile @Nullable NetTraffic counted; // by the kernel
 
     FakeVhost(int queues) {
         for (int i = 0; i < queues; i++) {
@@ -118,6 +120,11 @@ final class FakeVhost implements NetBackend {
     @Override
     public Vhost vhost(int index) {
         return kernels.get(index);
+    }
+
+    @Override
+    public @Nullable NetTraffic traffic() {
+        return counted;
     }
 
     @Override

@@ -17,6 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.kaval.devices.Host;
 import org.kaval.devices.RateLimit;
 import org.kaval.devices.StateFields;
+import org.kaval.devices.net.NetTraffic;
 import org.kaval.devices.net.PcapFile;
 import org.kaval.devices.net.Vhost;
 import org.kaval.devices.virtio.GuestDriver.Buffer;
@@ -205,6 +206,19 @@ class VhostRingsTest {
 
         assertRun(false, false);
         assertThreadsServe();
+    }
+
+    @Test
+    void trafficIsWhatTheKernelCountsIfItDoes() {
+        pairs().track(true);
+        assertThreadsServe();
+        var one = new NetTraffic.Count(1, FRAME - 12, 0);
+        assertEquals(new NetTraffic(new NetTraffic.Count(0, 0, 0), one), net.traffic());
+
+        var counted = new NetTraffic(new NetTraffic.Count(7, 700, 1), one);
+        backend.counted = counted;
+
+        assertEquals(counted, net.traffic());
     }
 
     @Test
