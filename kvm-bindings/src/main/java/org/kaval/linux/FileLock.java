@@ -19,6 +19,8 @@ public final class FileLock {
     static final long START = 8;
     static final long LENGTH = 16;
 
+    private static final int LOCK_EX = 2; // sys/file.h
+
     private FileLock() {}
 
     /// Who else may have a lock on the same bytes.
@@ -59,6 +61,16 @@ public final class FileLock {
             Syscall.check("F_OFD_GETLK", file.name(), call(file, LinuxAbi.F_OFD_GETLK(), lock));
             return lock.get(JAVA_SHORT, TYPE) == LinuxAbi.F_UNLCK();
         }
+    }
+
+    /// Waits until it has a lock on a whole file or folder, which does not keep those of {@link
+    /// #tryLock} out (flock(2)).
+    public static void await(Fd file) throws ErrnoException {
+        long result;
+        do {
+            result = Syscall.call(Syscall.FLOCK, file.number(), LOCK_EX, 0, 0, 0, 0);
+        } while (result == -Errno.EINTR);
+        Syscall.check("flock", file.name(), result);
     }
 
     private static MemorySegment lock(Arena arena, Kind kind, long start, long length) {

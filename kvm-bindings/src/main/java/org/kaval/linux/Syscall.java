@@ -38,6 +38,7 @@ final class Syscall {
     static final int BIND = 49;
     static final int LISTEN = 50;
     static final int FCNTL = 72;
+    static final int FLOCK = 73;
     static final int FDATASYNC = 75;
     static final int FTRUNCATE = 77;
     static final int FCHMOD = 91;

@@ -7,9 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.kaval.linux.FileLock.Kind.EXCLUSIVE;
 import static org.kaval.linux.FileLock.Kind.SHARED;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class FileLockTest {
@@ -50,6 +53,38 @@ class FileLockTest {
             var refused =
                     assertThrows(ErrnoException.class, () -> FileLock.tryLock(fd, EXCLUSIVE, 0, 1));
             assertEquals("F_OFD_SETLK on %s: EBADF".formatted(file), refused.getMessage());
+        }
+    }
+
+    @Test
+    @Timeout(value = 5, unit = TimeUnit.MINUTES)
+    void folderIsWaitedFor() throws Exception {
+        String number = ":%s ".formatted(Files.getAttribute(directory, "unix:ino"));
+        try (Fd second = Fd.open(directory, Fd.Access.READ)) {
+            var waiting = new Thread(() -> await(second));
+            try (Fd first = Fd.open(directory, Fd.Access.READ)) {
+                FileLock.await(first);
+                waiting.start();
+                while (!isWaitedFor(number)) {
+                    Thread.onSpinWait();
+                }
+                assertTrue(waiting.isAlive());
+            }
+            waiting.join();
+        }
+    }
+
+    /// proc_locks(5): those who wait follow an arrow.
+    private static boolean isWaitedFor(String inode) throws IOException {
+        return Files.readAllLines(Path.of("/proc/locks")).stream()
+                .anyMatch(line -> line.contains("-> FLOCK") && line.contains(inode));
+    }
+
+    private static void await(Fd folder) {
+        try {
+            FileLock.await(folder);
+        } catch (ErrnoException e) {
+            throw new AssertionError(e);
         }
     }
 }

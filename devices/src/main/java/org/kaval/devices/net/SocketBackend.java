@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
+import org.kaval.linux.FileLock;
 import org.kaval.linux.UnixSocket;
 
 /// Frames over a Unix stream socket, each behind its length in four bytes, the highest first: what
@@ -41,6 +42,33 @@ public final class SocketBackend implements NetBackend {
     ///
     /// @throws IOException if neither is possible
     public static SocketBackend open(Path path) throws IOException {
+        try (Fd _ = lockFolder(path)) {
+            return openAlone(path);
+        }
+    }
+
+    /// Between making a socket and listening there it looks as one that nobody listens at any more,
+    /// which another would delete.
+    ///
+    /// @return null if this user cannot
+    private static @Nullable Fd lockFolder(Path path) {
+        Fd folder = null;
+        boolean done = false;
+        try {
+            folder = Fd.open(path.resolveSibling("."), Fd.Access.READ);
+            FileLock.await(folder);
+            done = true;
+            return folder;
+        } catch (ErrnoException _) {
+            return null;
+        } finally {
+            if (!done && folder != null) {
+                folder.close();
+            }
+        }
+    }
+
+    private static SocketBackend openAlone(Path path) throws IOException {
         try {
             return connect(path);
         } catch (ErrnoException e) {
@@ -123,15 +151,15 @@ public final class SocketBackend implements NetBackend {
     @Override
     public void close() {
         stream.close();
-        if (listener != null) {
-            listener.close();
-        }
         if (path != null) {
             try {
-                Files.deleteIfExists(path);
+                Files.deleteIfExists(path); // while it is this one's still
             } catch (IOException e) {
                 LOG.log(Level.WARNING, "cannot delete {0}: {1}", path, e.toString());
             }
+        }
+        if (listener != null) {
+            listener.close();
         }
     }
 }

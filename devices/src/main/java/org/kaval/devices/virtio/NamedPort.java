@@ -393,11 +393,11 @@ final class NamedPort implements AutoCloseable {
     @Override
     public void close() {
         hangUp();
-        listener.close();
         try {
-            Files.deleteIfExists(path);
+            Files.deleteIfExists(path); // while it is this one's still
         } catch (IOException e) {
             LOG.log(Level.WARNING, "{0}", e.getMessage());
         }
+        listener.close();
     }
 }

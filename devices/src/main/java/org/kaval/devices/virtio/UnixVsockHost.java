@@ -81,12 +81,12 @@ final class UnixVsockHost implements VsockHost, AutoCloseable {
 
     @Override
     public void close() {
-        listener.close();
         try {
-            Files.deleteIfExists(path);
+            Files.deleteIfExists(path); // while it is this one's still
         } catch (IOException e) {
             LOG.log(Level.WARNING, "{0}", e.getMessage());
         }
+        listener.close();
     }
 
     /// Watched for edges, so that nothing has to be changed about it while data goes through.
