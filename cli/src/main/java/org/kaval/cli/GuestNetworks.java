@@ -13,6 +13,7 @@ import org.kaval.devices.net.SocketBackend;
 import org.kaval.devices.net.TapBackend;
 import org.kaval.devices.virtio.VirtioDevice;
 import org.kaval.devices.virtio.VirtioNet;
+import org.kaval.linux.HostUnsupportedException;
 import org.kaval.machine.DeviceFactory;
 import org.kaval.machine.VmBuilder;
 
@@ -61,8 +62,8 @@ final class GuestNetworks {
                 };
         boolean done = false;
         try {
-            if (spec.vhost() && backend instanceof TapBackend tap) {
-                tap.useVhost();
+            if (backend instanceof TapBackend tap) {
+                useVhost(tap, spec.vhost());
             }
             var device = new VirtioNet(name, backend, options(spec));
             done = true;
@@ -70,6 +71,19 @@ final class GuestNetworks {
         } finally {
             if (!done) {
                 backend.close();
+            }
+        }
+    }
+
+    private static void useVhost(TapBackend tap, NetSpec.Vhost wish) throws IOException {
+        if (wish == NetSpec.Vhost.OFF) {
+            return;
+        }
+        try {
+            tap.useVhost();
+        } catch (HostUnsupportedException e) {
+            if (wish == NetSpec.Vhost.ON) {
+                throw e;
             }
         }
     }

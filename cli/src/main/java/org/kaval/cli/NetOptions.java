@@ -22,8 +22,9 @@ final class NetOptions {
                                     + " bridge=NAME (a new one on a bridge), or socket=PATH (whoever else names"
                                     + " that Unix socket). Behind it: mac=ADDRESS, mtu=N, queues=N (tap and"
                                     + " bridge), rate=SIZE and frames=N a second in either direction,"
-                                    + " burst=SECONDS of these at once, pcap=FILE, vhost=on|off (tap and bridge:"
-                                    + " whether the host's kernel moves frames; off by default).")
+                                    + " burst=SECONDS of these at once, pcap=FILE, vhost=on|off|auto (tap and"
+                                    + " bridge: whether the host's kernel moves frames; auto by default, if it"
+                                    + " can).")
                     .build();
 
     private final OptionSpec published =

@@ -32,13 +32,21 @@ record NetSpec(
         RateLimit.Rate frames,
         RateLimit.Rate rate,
         String pcap,
-        boolean vhost) {
+        Vhost vhost) {
     /// What is at the other end.
     enum Kind {
         USER,
         TAP,
         BRIDGE,
         SOCKET
+    }
+
+    /// Whether the host's kernel moves frames.
+    enum Vhost {
+        ON,
+        OFF,
+        /// If it can.
+        AUTO
     }
 
     private static final List<String> KEYS =
@@ -137,25 +145,24 @@ record NetSpec(
                     vhost(isTap));
         }
 
-        private boolean vhost(boolean isTap) {
-            switch (values.get("vhost", "off")) {
-                case "on" -> {}
-                case "off" -> {
-                    return false;
+        private Vhost vhost(boolean isTap) {
+            boolean can = isTap && NOT_BY_VHOST.stream().noneMatch(values::has);
+            return switch (values.get("vhost", "auto")) {
+                case "auto" -> can ? Vhost.AUTO : Vhost.OFF;
+                case "off" -> Vhost.OFF;
+                case "on" -> {
+                    if (!can) {
+                        throw values.refused(
+                                "vhost",
+                                "goes with tap and bridge, without "
+                                        + String.join(", ", NOT_BY_VHOST));
+                    }
+                    yield Vhost.ON;
                 }
                 case String other ->
                         throw values.refused(
-                                "vhost", "'%s' is neither on nor off".formatted(other));
-            }
-            if (!isTap) {
-                throw values.refused("vhost", "goes with tap and bridge");
-            }
-            for (String key : NOT_BY_VHOST) {
-                if (values.has(key)) {
-                    throw values.refused("vhost", "does not go with " + key);
-                }
-            }
-            return true;
+                                "vhost", "'%s' is none of on, off and auto".formatted(other));
+            };
         }
 
         private long mac() {

@@ -82,8 +82,16 @@ class NetSpecTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"tap=a, false", "'bridge=a,vhost=on', true", "'tap=a,vhost=off,pcap=b', false"})
-    void vhostIsForWhoSaysSo(String text, boolean vhost) {
+    @CsvSource({
+        "tap=a, AUTO",
+        "'bridge=a,vhost=on', ON",
+        "'tap=a,vhost=off', OFF",
+        "'tap=a,vhost=auto,pcap=b', OFF",
+        "'tap=a,rate=1M', OFF",
+        "user, OFF",
+        "socket=a, OFF"
+    })
+    void kernelMovesFramesIfItCan(String text, NetSpec.Vhost vhost) {
         assertEquals(vhost, NetSpec.parse(text, 0).vhost());
     }
 

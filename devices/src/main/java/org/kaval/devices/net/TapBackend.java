@@ -129,8 +129,8 @@ public final class TapBackend implements NetBackend {
     ///
     /// @throws HostUnsupportedException if this host has no vhost-net, or this user may not
     public void useVhost() throws IOException {
-        traffic = TapTraffic.of(tap.name());
         vhosts = TapVhost.open(tap.queues());
+        traffic = TapTraffic.of(tap.name());
     }
 
     /// What the tap device is called.
