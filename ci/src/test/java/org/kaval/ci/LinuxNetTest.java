@@ -96,6 +96,12 @@ class LinuxNetTest {
         }
     }
 
+    /// Each transfer has the whole time that one may take.
+    private static void awaitExchange(RunningCommand host, String what) throws Exception {
+        host.awaitOutput(": %s, to the guest".formatted(what));
+        host.awaitOutput(": %s, from the guest".formatted(what));
+    }
+
     @Test
     void whatGuestsAndHostSendEachOtherArrives() throws Exception {
         Path folder = Path.of(System.getProperty("basedir", ""), FOLDER).toAbsolutePath();
@@ -118,10 +124,10 @@ class LinuxNetTest {
             host.awaitOutput(": large frames are sent");
             for (String feature :
                     List.of("tx-checksum-ip-generic", "tx-tcp-segmentation", "rx-gro-hw")) {
-                host.awaitOutput(": bridge, %s off, from the guest".formatted(feature));
+                awaitExchange(host, "bridge, %s off".formatted(feature));
             }
-            host.awaitOutput(": tap, from the guest");
-            host.awaitOutput(": user, from the guest");
+            awaitExchange(host, "tap");
+            awaitExchange(host, "user");
             host.awaitOutput(": cable, to b");
             int status = host.awaitExit();
             String output = host.output() + host.error();
