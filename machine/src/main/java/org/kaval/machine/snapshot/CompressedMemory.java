@@ -161,16 +161,12 @@ final class CompressedMemory {
             MemorySegment frames = arena.allocate(HEADER + Zstd.compressBound(PIECE));
             long at = 0;
             while (at < part.size()) {
-                long left = Math.min(frames.byteSize(), part.size() - at);
-                MemoryFile.readAll(fd, frames.asSlice(0, left), at);
-                int size = checkHeader(file, frames, left);
+                int size = readHeader(file, fd, at, part.size(), frames);
+                MemorySegment frame = frames.asSlice(HEADER, size);
+                MemoryFile.readAll(fd, frame, at + HEADER);
                 sum.update(frames.asSlice(0, HEADER + size).asByteBuffer());
                 int length = frames.get(LE32, 16);
-                decompress(
-                        file,
-                        context,
-                        frames.asSlice(HEADER, size),
-                        target.at(frames.get(LE64, 8), length));
+                decompress(file, context, frame, target.at(frames.get(LE64, 8), length));
                 at += HEADER + size;
             }
         }
@@ -179,10 +175,16 @@ final class CompressedMemory {
         }
     }
 
-    /// @return the size of the frame behind the header
-    private static int checkHeader(Path file, MemorySegment frames, long left)
-            throws SnapshotException {
-        if (left < HEADER || frames.get(LE32, 0) != MAGIC || frames.get(LE32, 4) != HEADER - 8) {
+    /// Reads the header at `at` of a file that ends at `end` to the beginning of `frames`.
+    ///
+    /// @return the size of the frame behind it, for which there is room in `frames`
+    private static int readHeader(Path file, Fd fd, long at, long end, MemorySegment frames)
+            throws IOException {
+        boolean there = end - at >= HEADER;
+        if (there) {
+            MemoryFile.readAll(fd, frames.asSlice(0, HEADER), at);
+        }
+        if (!there || frames.get(LE32, 0) != MAGIC || frames.get(LE32, 4) != HEADER - 8) {
             throw altered(file, "there is no piece where one should be");
         }
         int length = frames.get(LE32, 16);
@@ -190,7 +192,7 @@ final class CompressedMemory {
         if (length <= 0 || length > PIECE || length % Mmap.PAGE_SIZE != 0) {
             throw altered(file, "a piece of %d bytes".formatted(Integer.toUnsignedLong(length)));
         }
-        if (size < 0 || size > left - HEADER) {
+        if (size < 0 || size > Math.min(frames.byteSize(), end - at) - HEADER) {
             throw altered(file, "a frame of %d bytes".formatted(Integer.toUnsignedLong(size)));
         }
         return size;
