@@ -100,21 +100,29 @@ record CountingGuest(Vm vm, Transcript console) implements AutoCloseable {
         return Long.parseLong(seconds.replace(".", ""));
     }
 
-    /// Waits until it has counted so many more.
-    void awaitTicks(int count) throws InterruptedException {
-        console.await(TICK, LIMIT);
-        console.await("tick: %d ".formatted(ticks().getLast().number + count + 1), LIMIT);
+    private void await(Pattern form) throws InterruptedException, IOException {
+        try {
+            console.await(form, LIMIT);
+        } catch (AssertionError e) {
+            throw new AssertionError(String.join("\n", vm.diagnose().lines()), e);
+        }
     }
 
-    void awaitTicks() throws InterruptedException {
+    /// Waits until it has counted so many more.
+    void awaitTicks(int count) throws InterruptedException, IOException {
+        await(TICK);
+        await(Pattern.compile("tick: %d ".formatted(ticks().getLast().number + count + 1)));
+    }
+
+    void awaitTicks() throws InterruptedException, IOException {
         awaitTicks(FEW);
     }
 
     /// Asks for something; returns the answer.
-    String ask(String what) throws InterruptedException {
+    String ask(String what) throws InterruptedException, IOException {
         int number = console.facts("answered").size() + 1;
         type("%d %s".formatted(number, what));
-        console.await("answered: %d.".formatted(number), LIMIT);
+        await(Pattern.compile("answered: %d\\.".formatted(number)));
         return console.fact("answer " + number);
     }
 
@@ -124,7 +132,7 @@ record CountingGuest(Vm vm, Transcript console) implements AutoCloseable {
     }
 
     /// Asks for the time.
-    Ahead clock() throws InterruptedException {
+    Ahead clock() throws InterruptedException, IOException {
         long before = hostMicros();
         long guest = micros(ask("time"));
         return new Ahead(guest - hostMicros(), guest - before);

@@ -1,24 +1,37 @@
 package org.kaval.machine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.charset.StandardCharsets;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.block.CopyableImage;
+import org.kaval.devices.block.ImageFormat;
 import org.kaval.devices.block.ImageOptions;
+import org.kaval.devices.block.Images;
 import org.kaval.devices.block.RawImage;
+import org.kaval.machine.CountingGuest.Ahead;
+import org.kaval.machine.CountingGuest.Tick;
 import org.kaval.machine.snapshot.Snapshot;
+import org.kaval.machine.snapshot.SnapshotOptions;
 import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
 /// Debian's unmodified kernel with four vCPUs counts, and writes to its disk and reads again, while
-/// it is paused, and snapshotted and restored, over and over.
+/// it is paused, snapshotted and restored over and over, and cloned.
 @NeedsHardwareVirtualization
 @NeedsFiles(value = SnapshotGuests.FOLDER, madeBy = SnapshotGuests.class)
 @Timeout(value = 120, unit = TimeUnit.MINUTES) // with full effort where all is emulated
@@ -29,13 +42,74 @@ class LinuxSnapshotTest {
     private static final Duration LONG_PAUSE = Duration.ofSeconds(Effort.amount(60, 0));
 
     private static final int ROUNDS = Effort.times(20);
+    private static final int CLONES = Effort.amount(8, 2);
+    private static final String DISK = "disk";
 
-    @TempDir private Path directory;
+    @TempDir private Path directory = Path.of("");
 
-    private static CountingGuest restore(Path snapshot, Path disk, Transcript console)
+    /// The guest when a live snapshot was made of it.
+    ///
+    /// @param ahead its clock
+    /// @param ticks what it had counted soon after
+    private record Original(Ahead ahead, String generation, Tick before, List<Tick> ticks) {
+        /// What a copy has counted goes on from there.
+        void assertFollows(List<Tick> copy) {
+            Tick first = copy.getFirst();
+            assertTrue(first.number() > before.number(), first + ", before " + before);
+            assertTrue(first.number() <= ticks.getLast().number() + 1, first.toString());
+            Tick last = ticks.get(first.number() - 2);
+            assertTrue(first.time() >= last.time(), first + ", before " + last);
+        }
+    }
+
+    /// One boot for all: that is what takes long where all is emulated.
+    @Test
+    void guestGoesOnPausedRestoredAndCloned() throws Exception {
+        Path disk = Files.write(directory.resolve("disk.img"), new byte[4 << 20]);
+        Path live = directory.resolve("live");
+        Path first = directory.resolve("first");
+        var console = new Transcript();
+        Original original;
+        var image = CopyableImage.of(RawImage.open(disk, ImageOptions.WRITABLE));
+        try (var guest = CountingGuest.boot(image, console)) {
+            guest.awaitTicks();
+            assertEquals(1, guest.ticks().getFirst().number());
+            Ahead ahead = guest.clock();
+            pauseOften(guest);
+            guest.clock().assertStill(ahead);
+            original = snapshotLive(guest, image, live);
+            snapshot(guest, first);
+        }
+        restoreOften(first, disk, console, original.ahead);
+        cloneAtOnce(Snapshot.read(live), original);
+    }
+
+    private static void pauseOften(CountingGuest guest) throws Exception {
+        for (int i = 0; i < PAUSES; i++) {
+            guest.vm().pause();
+            guest.vm().resume();
+            guest.awaitTicks(1);
+        }
+        guest.vm().pause();
+        Thread.sleep(LONG_PAUSE);
+        guest.vm().resume();
+        guest.awaitTicks();
+    }
+
+    private static Original snapshotLive(CountingGuest guest, CopyableImage image, Path target)
             throws Exception {
-        return CountingGuest.restore(
-                Snapshot.read(snapshot), RawImage.open(disk, ImageOptions.WRITABLE), console);
+        Ahead ahead = guest.clock();
+        String generation = guest.ask("generation");
+        assertEquals("original", guest.ask("mark original"));
+        Tick before = guest.ticks().getLast();
+        guest.vm()
+                .snapshot(
+                        target,
+                        SnapshotOptions.DEFAULT.withLive(true).withDisks(Map.of(DISK, image)));
+        guest.awaitTicks();
+        List<Tick> ticks = guest.ticks();
+        assertEquals("later", guest.ask("mark later"));
+        return new Original(ahead, generation, before, ticks);
     }
 
     /// The machine ends with it, and its disk stays what it is for the guest in the snapshot.
@@ -45,31 +119,9 @@ class LinuxSnapshotTest {
         guest.vm().stop();
     }
 
-    @Test
-    void guestGoesOnAndOnAndItsClockWithTheHosts() throws Exception {
-        Path disk = Files.write(directory.resolve("disk"), new byte[4 << 20]);
-        Path first = directory.resolve("first");
+    private void restoreOften(Path first, Path disk, Transcript console, Ahead ahead)
+            throws Exception {
         Path latest = directory.resolve("latest");
-        var console = new Transcript();
-        CountingGuest.Ahead ahead;
-        try (var guest = CountingGuest.boot(RawImage.open(disk, ImageOptions.WRITABLE), console)) {
-            guest.awaitTicks();
-            assertEquals(1, guest.ticks().getFirst().number());
-            ahead = guest.clock();
-            for (int i = 0; i < PAUSES; i++) {
-                guest.vm().pause();
-                guest.vm().resume();
-                guest.awaitTicks(1);
-            }
-            guest.vm().pause();
-            Thread.sleep(LONG_PAUSE);
-            guest.vm().resume();
-            guest.awaitTicks();
-            guest.clock().assertStill(ahead);
-            snapshot(guest, first);
-        }
-        String untilFirst = console.toString();
-        Path diskOfFirst = Files.copy(disk, directory.resolve("disk-of-first"));
         Path from = first;
         for (int i = 0; i < ROUNDS; i++) {
             try (CountingGuest guest = restore(from, disk, console)) {
@@ -81,15 +133,50 @@ class LinuxSnapshotTest {
         }
         try (CountingGuest guest = restore(from, disk, console)) {
             guest.awaitTicks();
+            assertEquals("later", guest.ask("marked"));
             guest.end();
         }
-        // the first one again, some time later
-        var again = new Transcript();
-        again.write(untilFirst.getBytes(StandardCharsets.ISO_8859_1));
-        try (CountingGuest guest = restore(first, diskOfFirst, again)) {
-            guest.awaitTicks();
-            guest.clock().assertStill(ahead);
-            guest.end();
+    }
+
+    private static CountingGuest restore(Path from, Path disk, Transcript console)
+            throws IOException {
+        BlockImage image = RawImage.open(disk, ImageOptions.WRITABLE);
+        return CountingGuest.restore(Snapshot.read(from), image, console);
+    }
+
+    /// Each has a disk, a generation and a console of its own.
+    private void cloneAtOnce(Snapshot snapshot, Original original) throws Exception {
+        var clones = new ArrayList<CountingGuest>();
+        try {
+            for (int i = 0; i < CLONES; i++) {
+                clones.add(restoreOverCopy(snapshot));
+                clones.getLast().ask("calm"); // all of them may have one processor, and emulated
+            }
+            Set<String> generations = new HashSet<>(Set.of(original.generation));
+            for (CountingGuest clone : clones) {
+                clone.clock().assertStill(original.ahead);
+                assertEquals("original", clone.ask("marked"));
+                String mark = "clone " + generations.size();
+                assertEquals(mark, clone.ask("mark " + mark));
+                generations.add(clone.ask("generation"));
+            }
+            assertEquals(1 + CLONES, generations.size());
+            for (int i = 0; i < CLONES; i++) {
+                CountingGuest clone = clones.get(i);
+                assertEquals("clone " + (i + 1), clone.ask("marked"));
+                clone.awaitTicks(1);
+                clone.end();
+                original.assertFollows(clone.ticks());
+            }
+        } finally {
+            clones.forEach(CountingGuest::close);
         }
+        snapshot.checkDisks();
+    }
+
+    private CountingGuest restoreOverCopy(Snapshot snapshot) throws IOException {
+        Path copy = snapshot.disks().getOrDefault(DISK, directory);
+        BlockImage below = Images.open(copy, ImageFormat.QCOW2, ImageOptions.READ_ONLY);
+        return CountingGuest.restore(snapshot, Images.overlay(below, directory), new Transcript());
     }
 }

@@ -24,6 +24,7 @@ final class SnapshotGuests implements FileMaker {
                     n=$((n + 1))
                     echo "tick: $n $EPOCHREALTIME"
                     sleep 0.1
+                    [ ! -e /calm ] || sleep 1
                 done
             }
             block() { # past the guest's cache
@@ -42,6 +43,7 @@ final class SnapshotGuests implements FileMaker {
                     dd if=/dev/urandom of=/written/$n bs=64k count=1 2>/dev/null
                     write $n </written/$n
                     compare $n
+                    [ ! -e /calm ] || sleep 1
                 done
             }
             stty -echo # it would be in the middle of the count
@@ -50,6 +52,12 @@ final class SnapshotGuests implements FileMaker {
             while read number what argument; do
                 case $what in
                 time) answer=$EPOCHREALTIME ;;
+                calm)
+                    touch /calm
+                    echo 60 >/proc/sys/kernel/watchdog_thresh
+                    echo 300 >/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout
+                    answer=calm
+                    ;;
                 generation) answer=$(dd if=/dev/mem bs=16 skip=$((0xff000 / 16)) count=1 2>/dev/null | od -An -v -tx1) ;;
                 mark) echo "$argument" | write 40; answer=$(block 40 | head -n 1) ;;
                 marked) answer=$(block 40 | head -n 1) ;;
@@ -63,7 +71,7 @@ final class SnapshotGuests implements FileMaker {
             for n in $(ls /written); do compare $n; done
             echo "compared: $(ls /written | wc -l)"
             echo "cpus: $(grep -c ^processor /proc/cpuinfo)"
-            dmesg | grep -E 'BUG|Oops|I/O error|nobody cared|rcu.*stall|lockup' | sed 's/^/complaint: /'
+            dmesg | grep -A 9 -E 'BUG|Oops|I/O error|nobody cared|rcu.*stall|lockup' | sed 's/^/complaint: /'
             poweroff -f
             """;
 
