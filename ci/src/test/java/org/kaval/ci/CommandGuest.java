@@ -41,7 +41,12 @@ record CommandGuest(String folder) {
     ///
     /// @param words more on the kernel's command line
     List<String> arguments(String words, List<String> options) {
-        var arguments = new ArrayList<>(List.of("run", "--memory", "256M"));
+        return arguments("256M", words, options);
+    }
+
+    /// The same with so much memory.
+    List<String> arguments(String memory, String words, List<String> options) {
+        var arguments = new ArrayList<>(List.of("run", "--memory", memory));
         arguments.addAll(List.of("--kernel", files().kernel().toString()));
         arguments.addAll(List.of("--initrd", files().initrd().toString()));
         arguments.add("--cmdline");

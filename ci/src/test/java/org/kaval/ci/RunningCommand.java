@@ -111,6 +111,18 @@ final class RunningCommand implements AutoCloseable {
         return process.exitValue();
     }
 
+    /// How much memory it has of the host's, in bytes.
+    long residentBytes() throws IOException {
+        Path status = Path.of("/proc", Long.toString(process.pid()), "status");
+        String line =
+                Files.readAllLines(status).stream()
+                        .filter(each -> each.startsWith("VmRSS:"))
+                        .findFirst()
+                        .orElseThrow(
+                                () -> new AssertionError("it has ended\n" + output() + error()));
+        return Long.parseLong(line.replaceAll("\\D", "")) << 10; // in KiB: proc(5)
+    }
+
     boolean isRunning() {
         return process.isAlive();
     }
