@@ -9,7 +9,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.ci.Processes.Result;
 import org.kaval.testing.NeedsFiles;
@@ -17,6 +19,7 @@ import org.kaval.testing.NeedsKvm;
 
 /// Machines with names, as other commands get at them.
 @NeedsKvm
+@Timeout(value = 30, unit = TimeUnit.MINUTES) // two dozen starts of a JVM, emulated
 @NeedsFiles("../cli/target/kaval")
 class NamedVmTest {
     @TempDir private Path directory = Path.of("");
