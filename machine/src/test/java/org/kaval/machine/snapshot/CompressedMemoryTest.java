@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.github.luben.zstd.Zstd;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.lang.foreign.Arena;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -19,7 +18,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -248,29 +246,13 @@ class CompressedMemoryTest {
     void compressionThatIsGivenUpAnywhereLeavesTheEarlierSnapshot() throws IOException {
         Samples.write(folder(), 1);
         int last = 0;
-        while (givesUp(last)) {
+        while (Samples.givesUp(folder(), last, MemoryCompression.ZSTD)) {
             assertEquals(1, Samples.number(folder()));
             assertEquals(1, memories(folder()).size());
             last++;
         }
         assertEquals(2, Samples.number(folder()));
         assertEquals(1, memories(folder()).size());
-    }
-
-    private boolean givesUp(int last) throws IOException {
-        var passed = new AtomicInteger();
-        Checkpoint checkpoint =
-                () -> {
-                    if (passed.getAndIncrement() == last) {
-                        throw new InterruptedIOException("enough");
-                    }
-                };
-        try (SnapshotWriter writer = SnapshotWriter.begin(folder(), false, checkpoint)) {
-            Samples.commit(writer, 2, MemoryCompression.ZSTD);
-            return false;
-        } catch (InterruptedIOException e) {
-            return true;
-        }
     }
 
     @Test

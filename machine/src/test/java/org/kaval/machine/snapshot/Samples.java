@@ -1,10 +1,12 @@
 package org.kaval.machine.snapshot;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.kaval.devices.Checkpoint;
 import org.kaval.machine.boot.BootDescription;
 import org.kaval.memory.Backing;
@@ -33,6 +35,24 @@ final class Samples {
             throws IOException {
         try (SnapshotWriter writer = SnapshotWriter.begin(directory, true, Checkpoint.NONE)) {
             commit(writer, number, compression);
+        }
+    }
+
+    /// Whether writing 2 has come to checkpoint `last` and ended there.
+    static boolean givesUp(Path directory, int last, MemoryCompression compression)
+            throws IOException {
+        var passed = new AtomicInteger();
+        Checkpoint checkpoint =
+                () -> {
+                    if (passed.getAndIncrement() == last) {
+                        throw new InterruptedIOException("enough");
+                    }
+                };
+        try (SnapshotWriter writer = SnapshotWriter.begin(directory, true, checkpoint)) {
+            commit(writer, 2, compression);
+            return false;
+        } catch (InterruptedIOException e) {
+            return true;
         }
     }
 

@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -18,7 +17,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -148,7 +146,7 @@ class SnapshotFolderTest {
         Samples.write(folder(), 1);
         List<String> before = names(folder());
         int last = 0;
-        while (givesUp(last)) {
+        while (Samples.givesUp(folder(), last, MemoryCompression.NONE)) {
             assertEquals(1, Samples.number(folder()));
             assertEquals(before, names(folder()));
             last++;
@@ -156,23 +154,6 @@ class SnapshotFolderTest {
         assertTrue(last > PAGES_WRITTEN, last + " checkpoints");
         assertEquals(2, Samples.number(folder()));
         assertEquals(before, names(folder()));
-    }
-
-    /// Whether writing 2 has come to checkpoint `last` and ended there.
-    private boolean givesUp(int last) throws IOException {
-        var passed = new AtomicInteger();
-        Checkpoint checkpoint =
-                () -> {
-                    if (passed.getAndIncrement() == last) {
-                        throw new InterruptedIOException("enough");
-                    }
-                };
-        try (SnapshotWriter writer = SnapshotWriter.begin(folder(), true, checkpoint)) {
-            Samples.commit(writer, 2);
-            return false;
-        } catch (InterruptedIOException e) {
-            return true;
-        }
     }
 
     @Test
