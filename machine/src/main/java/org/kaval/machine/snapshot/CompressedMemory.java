@@ -213,25 +213,6 @@ final class CompressedMemory {
         }
     }
 
-    /// Compares the check sum of a file.
-    ///
-    /// @throws SnapshotException if it is another than `part` says
-    static void check(Path file, Manifest.Part part) throws IOException {
-        var sum = new CRC32C();
-        try (Fd fd = Fd.open(file, Fd.Access.READ);
-                Arena arena = Arena.ofConfined()) {
-            MemorySegment buffer = arena.allocate(PIECE);
-            for (long at = 0; at < part.size(); at += PIECE) {
-                MemorySegment bytes = buffer.asSlice(0, Math.min(PIECE, part.size() - at));
-                MemoryFile.readAll(fd, bytes, at);
-                sum.update(bytes.asByteBuffer());
-            }
-        }
-        if ((int) sum.getValue() != part.sum()) {
-            throw altered(file, "its check sum is not the manifest's");
-        }
-    }
-
     private static SnapshotException altered(Path file, String how) {
         return new SnapshotException(file, "altered: " + how);
     }

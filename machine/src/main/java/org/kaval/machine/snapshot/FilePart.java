@@ -7,11 +7,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
 
-/// A copy of a disk: its sum is CRC32C of the file.
-final class DiskPart {
+/// A part whose sum is CRC32C of the file as it is: a copy of a disk, compressed memory.
+final class FilePart {
     private static final int STEP = 1 << 20;
 
-    private DiskPart() {}
+    private FilePart() {}
 
     /// What a file is, which is whole.
     static Manifest.Part of(Path file) throws IOException {

@@ -175,7 +175,7 @@ public final class Snapshot {
         List<Long> sizes = manifest.memory().stream().map(GuestRange::size).toList();
         for (MemoryPart layer : layers) {
             if (layer.part.isCompressed()) {
-                CompressedMemory.check(layer.file, layer.part);
+                checkSum(layer.file, FilePart.of(layer.file).sum(), layer.part);
                 continue;
             }
             try (Fd fd = Fd.open(layer.file, Fd.Access.READ)) {
@@ -189,7 +189,7 @@ public final class Snapshot {
     /// @throws SnapshotException if one is another
     public void checkDisks() throws IOException {
         for (Map.Entry<String, Path> disk : disks().entrySet()) {
-            Manifest.Part there = DiskPart.of(disk.getValue());
+            Manifest.Part there = FilePart.of(disk.getValue());
             Manifest.Part part = manifest.disks().getOrDefault(disk.getKey(), there);
             checkSum(disk.getValue(), there.sum(), part);
         }

@@ -233,7 +233,7 @@ public final class SnapshotWriter implements AutoCloseable {
     /// @param file as {@link #newDisk} has said
     public void finishDisk(String name, Path file) throws IOException {
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString(PRIVATE));
-        disks.put(name, DiskPart.of(file));
+        disks.put(name, FilePart.of(file));
     }
 
     /// Makes all that has been written the folder's snapshot.
