@@ -13,7 +13,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
 import org.kaval.devices.block.BlockImage;
+import org.kaval.devices.net.NetBackend;
 import org.kaval.devices.virtio.VirtioBlock;
+import org.kaval.devices.virtio.VirtioNet;
 import org.kaval.machine.boot.KernelBoot;
 import org.kaval.machine.snapshot.Snapshot;
 import org.kaval.testing.Effort;
@@ -29,6 +31,12 @@ record CountingGuest(Vm vm, Transcript console) implements AutoCloseable {
 
     private static final Pattern TICK = Pattern.compile("^tick: [^\n]*\n", Pattern.MULTILINE);
     private static final int FEW = 3;
+    private static final int CARRIED_STEP = 1000;
+    private static final long MAC = 0x02_00_00_00_00_01L;
+    private static final long PEER_MAC = 0x02_00_00_00_00_02L;
+
+    private static final String COMMAND_LINE =
+            "console=ttyS0 quiet panic=-1 cryptomgr.notests net.ifnames=0";
 
     /// What the guest has counted, and when by its own clock, in microseconds.
     record Tick(int number, long time) {}
@@ -47,28 +55,43 @@ record CountingGuest(Vm vm, Transcript console) implements AutoCloseable {
         }
     }
 
-    static CountingGuest boot(BlockImage disk, Transcript console) throws IOException {
-        Vm vm =
-                builder(disk, console)
-                        .cpus(CPUS)
-                        .memory(128L << 20)
-                        .boot(
-                                KernelBoot.of(SnapshotGuests.kernel())
-                                        .initrd(SnapshotGuests.initrd())
-                                        .commandLine(
-                                                "console=ttyS0 quiet panic=-1 cryptomgr.notests"))
-                        .build();
-        return started(vm, console);
+    /// Boots a guest that sends back what comes over `cable`; returns once it does.
+    static Vm bootPeer(NetBackend cable) throws IOException, InterruptedException {
+        var console = new Transcript();
+        Vm vm = booting(builder(cable, PEER_MAC, console), COMMAND_LINE + " peer").build();
+        vm.start();
+        console.await("peer: listens", LIMIT);
+        return vm;
     }
 
-    static CountingGuest restore(Snapshot snapshot, BlockImage disk, Transcript console)
+    static CountingGuest boot(BlockImage disk, NetBackend cable, Transcript console)
             throws IOException {
-        return started(builder(disk, console).restore(snapshot), console);
+        VmBuilder builder = builder(disk, cable, console).cpus(CPUS);
+        return started(booting(builder, COMMAND_LINE).build(), console);
     }
 
-    private static VmBuilder builder(BlockImage disk, Transcript console) {
+    static CountingGuest restore(
+            Snapshot snapshot, BlockImage disk, NetBackend cable, Transcript console)
+            throws IOException {
+        return started(builder(disk, cable, console).restore(snapshot), console);
+    }
+
+    private static VmBuilder booting(VmBuilder builder, String commandLine) throws IOException {
+        return builder.memory(128L << 20)
+                .boot(
+                        KernelBoot.of(SnapshotGuests.kernel())
+                                .initrd(SnapshotGuests.initrd())
+                                .commandLine(commandLine));
+    }
+
+    private static VmBuilder builder(NetBackend cable, long mac, Transcript console) {
+        var network = new VirtioNet("virtio-net0", cable, VirtioNet.Options.of(mac));
+        return Vm.builder().serialOutput(console).device(Virtio.pci(network));
+    }
+
+    private static VmBuilder builder(BlockImage disk, NetBackend cable, Transcript console) {
         var device = new VirtioBlock("virtio-blk0", disk, VirtioBlock.Options.DEFAULT);
-        return Vm.builder().serialOutput(console).device(Virtio.pci(device));
+        return builder(cable, MAC, console).device(Virtio.pci(device));
     }
 
     private static CountingGuest started(Vm vm, Transcript console) {
@@ -116,6 +139,13 @@ record CountingGuest(Vm vm, Transcript console) implements AutoCloseable {
 
     void awaitTicks() throws InterruptedException, IOException {
         awaitTicks(FEW);
+    }
+
+    /// Waits until more numbers have come back from its peer.
+    void awaitCarried() throws InterruptedException, IOException {
+        List<String> carried = console.facts("carried");
+        int last = carried.isEmpty() ? 0 : Integer.parseInt(carried.getLast());
+        await(Pattern.compile("carried: %d\\D".formatted(last + 2 * CARRIED_STEP)));
     }
 
     /// Asks for something; returns the answer.

@@ -22,6 +22,7 @@ import org.kaval.devices.block.ImageFormat;
 import org.kaval.devices.block.ImageOptions;
 import org.kaval.devices.block.Images;
 import org.kaval.devices.block.RawImage;
+import org.kaval.devices.net.SocketBackend;
 import org.kaval.machine.CountingGuest.Ahead;
 import org.kaval.machine.CountingGuest.Tick;
 import org.kaval.machine.snapshot.Snapshot;
@@ -30,8 +31,9 @@ import org.kaval.testing.Effort;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
 
-/// Debian's unmodified kernel with four vCPUs counts, and writes to its disk and reads again, while
-/// it is paused, snapshotted and restored over and over, and cloned.
+/// Debian's unmodified kernel with four vCPUs counts, writes to its disk and reads again, and sends
+/// over its network what another guest sends back, while it is paused, snapshotted and restored
+/// over and over, and cloned.
 @NeedsHardwareVirtualization
 @NeedsFiles(value = SnapshotGuests.FOLDER, madeBy = SnapshotGuests.class)
 @Timeout(value = 120, unit = TimeUnit.MINUTES) // with full effort where all is emulated
@@ -70,18 +72,24 @@ class LinuxSnapshotTest {
         Path first = directory.resolve("first");
         var console = new Transcript();
         Original original;
-        var image = CopyableImage.of(RawImage.open(disk, ImageOptions.WRITABLE));
-        try (var guest = CountingGuest.boot(image, console)) {
-            guest.awaitTicks();
-            assertEquals(1, guest.ticks().getFirst().number());
-            Ahead ahead = guest.clock();
-            pauseOften(guest);
-            guest.clock().assertStill(ahead);
-            original = snapshotLive(guest, image, live);
-            snapshot(guest, first);
+        try (Vm _ = CountingGuest.bootPeer(SocketBackend.open(cable()))) {
+            var image = CopyableImage.of(RawImage.open(disk, ImageOptions.WRITABLE));
+            try (var guest = CountingGuest.boot(image, SocketBackend.connect(cable()), console)) {
+                guest.awaitTicks();
+                assertEquals(1, guest.ticks().getFirst().number());
+                Ahead ahead = guest.clock();
+                pauseOften(guest);
+                guest.clock().assertStill(ahead);
+                original = snapshotLive(guest, image, live);
+                snapshot(guest, first);
+            }
+            restoreOften(first, disk, console, original.ahead);
         }
-        restoreOften(first, disk, console, original.ahead);
         cloneAtOnce(Snapshot.read(live), original);
+    }
+
+    private Path cable() {
+        return directory.resolve("cable");
     }
 
     private static void pauseOften(CountingGuest guest) throws Exception {
@@ -90,10 +98,12 @@ class LinuxSnapshotTest {
             guest.vm().resume();
             guest.awaitTicks(1);
         }
+        guest.awaitCarried();
         guest.vm().pause();
         Thread.sleep(LONG_PAUSE);
         guest.vm().resume();
         guest.awaitTicks();
+        guest.awaitCarried();
     }
 
     private static Original snapshotLive(CountingGuest guest, CopyableImage image, Path target)
@@ -127,6 +137,7 @@ class LinuxSnapshotTest {
             try (CountingGuest guest = restore(from, disk, console)) {
                 guest.awaitTicks();
                 guest.clock().assertStill(ahead);
+                guest.awaitCarried(); // over the connection that it has
                 snapshot(guest, latest);
             }
             from = latest;
@@ -138,13 +149,14 @@ class LinuxSnapshotTest {
         }
     }
 
-    private static CountingGuest restore(Path from, Path disk, Transcript console)
-            throws IOException {
+    private CountingGuest restore(Path from, Path disk, Transcript console) throws IOException {
         BlockImage image = RawImage.open(disk, ImageOptions.WRITABLE);
-        return CountingGuest.restore(Snapshot.read(from), image, console);
+        return CountingGuest.restore(
+                Snapshot.read(from), image, SocketBackend.connect(cable()), console);
     }
 
-    /// Each has a disk, a generation and a console of its own.
+    /// Each has a disk, a generation and a console of its own, and a network of which it is the
+    /// only one.
     private void cloneAtOnce(Snapshot snapshot, Original original) throws Exception {
         var clones = new ArrayList<CountingGuest>();
         try {
@@ -177,6 +189,11 @@ class LinuxSnapshotTest {
     private CountingGuest restoreOverCopy(Snapshot snapshot) throws IOException {
         Path copy = snapshot.disks().getOrDefault(DISK, directory);
         BlockImage below = Images.open(copy, ImageFormat.QCOW2, ImageOptions.READ_ONLY);
-        return CountingGuest.restore(snapshot, Images.overlay(below, directory), new Transcript());
+        Path alone = Files.createTempDirectory(directory, "clone").resolve("cable");
+        return CountingGuest.restore(
+                snapshot,
+                Images.overlay(below, directory),
+                SocketBackend.open(alone),
+                new Transcript());
     }
 }

@@ -7,8 +7,10 @@ import org.kaval.guests.CloudGuest;
 import org.kaval.testing.FileMaker;
 
 /// Debian's cloud kernel as it is, and an initramfs that counts on the console with the time beside
-/// the count, writes to the disk `/dev/vda` and reads again what it has written, and does what it
-/// is asked for by lines on the console: {@link CountingGuest} has the other end of that.
+/// the count, writes to the disk `/dev/vda` and reads again what it has written, sends numbers over
+/// its network and compares what comes back, and does what it is asked for by lines on the console:
+/// {@link CountingGuest} has the other end of that. With the word `peer` on its command line it is
+/// the one that sends back.
 final class SnapshotGuests implements FileMaker {
     static final String FOLDER = "target/guests/snapshot";
 
@@ -16,6 +18,16 @@ final class SnapshotGuests implements FileMaker {
 
     private static final String INIT =
             """
+            ip link set eth0 up
+            if grep -qw peer /proc/cmdline; then
+                ip addr add 10.7.0.2/24 dev eth0
+                nc -l -p 4000 -e cat &
+                until netstat -ltn | grep -q :4000; do sleep 0.1; done
+                echo "peer: listens"
+                wait
+                poweroff -f
+            fi
+            ip addr add 10.7.0.1/24 dev eth0
             for i in 1 2 3 4 5 6 7 8 9 10; do [ -b /dev/vda ] || sleep 1; done
             mkdir /written
             count() {
@@ -46,9 +58,20 @@ final class SnapshotGuests implements FileMaker {
                     [ ! -e /calm ] || sleep 1
                 done
             }
+            carry() {
+                n=0
+                while [ ! -e /end ]; do
+                    seq $((n + 1)) $((n + 1000))
+                    n=$((n + 1000))
+                    sleep 0.1
+                done | nc 10.7.0.2 4000 | awk '
+                    $1 != NR { print "complaint: " $1 " came back as " NR; exit }
+                    NR % 1000 == 0 { print "carried: " NR; fflush() }'
+            }
             stty -echo # it would be in the middle of the count
-            count &
-            use &
+            count & jobs=$!
+            use & jobs="$jobs $!"
+            carry &
             while read number what argument; do
                 case $what in
                 time) answer=$EPOCHREALTIME ;;
@@ -67,11 +90,11 @@ final class SnapshotGuests implements FileMaker {
                 echo "answered: $number."
             done
             touch /end
-            wait
+            wait $jobs
             for n in $(ls /written); do compare $n; done
             echo "compared: $(ls /written | wc -l)"
             echo "cpus: $(grep -c ^processor /proc/cpuinfo)"
-            dmesg | grep -A 9 -E 'BUG|Oops|I/O error|nobody cared|rcu.*stall|lockup' | sed 's/^/complaint: /'
+            dmesg | grep -A 9 -E 'BUG|Oops|I/O error|nobody cared|WATCHDOG|rcu.*stall|lockup' | sed 's/^/complaint: /'
             poweroff -f
             """;
 
@@ -85,6 +108,6 @@ final class SnapshotGuests implements FileMaker {
 
     @Override
     public void make(Path module) throws IOException, InterruptedException {
-        GUEST.make(module, Map.of(), INIT, "virtio_pci", "virtio_blk");
+        GUEST.make(module, Map.of(), INIT, "virtio_pci", "virtio_blk", "virtio_net");
     }
 }
