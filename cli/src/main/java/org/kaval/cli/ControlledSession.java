@@ -31,6 +31,12 @@ record ControlledSession(
     }
 
     @Override
+    public <T> T look(Question<T> question)
+            throws IOException, InterruptedException, ConflictException {
+        return session.look(question);
+    }
+
+    @Override
     public void shutDown(Duration limit) {
         session.shutDown(limit);
     }

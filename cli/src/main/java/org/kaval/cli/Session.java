@@ -30,9 +30,9 @@ import org.kaval.machine.VmOutcome;
 /// | Ctrl-] and a key   | as {@link EscapeKeys} has it                                             |
 ///
 /// {@link #run} is called once, by one thread. Signals and keys come on others; no machine is
-/// closed while one of them has a {@link #hold} of it. What may take long, as a snapshot, is done
-/// one after the other; who ends the guest waits for none of it. Keys are left to threads of the
-/// session's own, since the event loop, which reads them, may not wait for the guest.
+/// closed while one of them uses it. What may take long, as a snapshot, is done in turns; who ends
+/// the guest, or has a look, waits for none of them. Keys are left to threads of the session's own,
+/// since the event loop, which reads them, may not wait for the guest.
 final class Session implements AutoCloseable {
     private static final int SIGNAL_STATUS = 128;
 
@@ -49,15 +49,11 @@ final class Session implements AutoCloseable {
             Executors.newScheduledThreadPool(
                     2, Thread.ofPlatform().name("session-end").daemon().factory());
 
-    /// Is held by who asks something of the guest that may take long.
-    private final Object questions = new Object();
-
     private final Map<String, Long> exits = new TreeMap<>();
     private final long begin = System.nanoTime();
     private List<String> lastDiagnosis = List.of();
     private StartAction onStart = () -> {};
-    private @Nullable Vm vm; // guarded by this; null while there is none
-    private int holds; // of it; guarded by this
+    private final CurrentGuest<Vm> current = new CurrentGuest<>();
     private boolean stopping; // guarded by this
     private boolean shuttingDown; // guarded by this
     private int stopStatus = ExitStatus.INTERRUPTED; // guarded by this
@@ -110,35 +106,30 @@ final class Session implements AutoCloseable {
         onStart = action;
     }
 
-    /// Asks the guest that runs now, which is not closed meanwhile.
+    /// Asks the guest that runs now, in a turn: see {@link CurrentGuest}.
     ///
     /// @throws Controlled.ConflictException if there is none at this moment
     <T> T ask(Controlled.Question<T> question)
             throws IOException, InterruptedException, Controlled.ConflictException {
-        Vm guest = hold();
-        if (guest == null) {
+        try (CurrentGuest<Vm>.Use turn = current.turn()) {
+            return ask(question, turn);
+        }
+    }
+
+    /// As {@link #ask}, without waiting for a turn.
+    <T> T look(Controlled.Question<T> question)
+            throws IOException, InterruptedException, Controlled.ConflictException {
+        try (CurrentGuest<Vm>.Use use = current.use()) {
+            return ask(question, use);
+        }
+    }
+
+    private static <T> T ask(Controlled.Question<T> question, CurrentGuest<Vm>.@Nullable Use use)
+            throws IOException, InterruptedException, Controlled.ConflictException {
+        if (use == null) {
             throw new Controlled.ConflictException("the guest is restarting, or has ended");
         }
-        try {
-            synchronized (questions) {
-                return question.ask(guest);
-            }
-        } finally {
-            letGo();
-        }
-    }
-
-    /// The machine that runs, which is not closed before {@link #letGo}; null if there is none.
-    private synchronized @Nullable Vm hold() {
-        if (vm != null) {
-            holds++;
-        }
-        return vm;
-    }
-
-    private synchronized void letGo() {
-        holds--;
-        notifyAll();
+        return question.ask(use.guest());
     }
 
     /// Soon, as SIGTERM does: the power button, and an end after `grace`.
@@ -181,7 +172,7 @@ final class Session implements AutoCloseable {
             }
             return outcome;
         } finally {
-            release(); // before it is closed
+            current.end(); // before it is closed
             next.exitCounts().forEach((reason, count) -> exits.merge(reason, count, Long::sum));
         }
     }
@@ -216,24 +207,10 @@ final class Session implements AutoCloseable {
     }
 
     /// @return false if it is to end before it has begun
-    private synchronized boolean take(Vm next) {
-        vm = next;
-        return !stopping;
-    }
-
-    /// Nobody asks anything of it any more.
-    private synchronized void release() {
-        vm = null;
-        boolean interrupted = false;
-        while (holds > 0) {
-            try {
-                wait();
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
+    private boolean take(Vm next) {
+        current.begin(next);
+        synchronized (this) {
+            return !stopping;
         }
     }
 
@@ -248,12 +225,9 @@ final class Session implements AutoCloseable {
                 stopStatus = SIGNAL_STATUS + signal;
             }
         }
-        Vm guest = hold();
-        if (guest != null) {
-            try {
-                guest.stop();
-            } finally {
-                letGo();
+        try (CurrentGuest<Vm>.Use use = current.use()) {
+            if (use != null) {
+                use.guest().stop();
             }
         }
     }
@@ -264,23 +238,22 @@ final class Session implements AutoCloseable {
 
     /// Lets the guest shut down. Whoever asks twice does not want to wait.
     private void terminate(int signal, Duration grace) {
-        Vm guest;
+        boolean first;
         synchronized (this) {
-            guest = shuttingDown ? null : hold();
+            first = !shuttingDown;
             shuttingDown = true;
             stopStatus = stopping ? stopStatus : SIGNAL_STATUS + signal;
         }
-        if (guest == null) {
-            stop(signal);
-            return;
-        }
-        try { // the button may have to wait for a snapshot
+        try (CurrentGuest<Vm>.Use use = first ? current.use() : null) {
+            if (use == null) {
+                stop(signal);
+                return;
+            }
+            // the button may have to wait for a snapshot
             var _ = endings.schedule(() -> stop(signal), grace.toNanos(), TimeUnit.NANOSECONDS);
-            if (!guest.powerButton()) {
+            if (!use.guest().powerButton()) {
                 stop(signal);
             }
-        } finally {
-            letGo();
         }
     }
 
@@ -295,18 +268,12 @@ final class Session implements AutoCloseable {
     }
 
     private void resized() {
-        Vm guest = hold();
-        if (guest == null) {
-            return;
-        }
-        try {
-            if (console instanceof GuestConsole.Tty tty) {
-                tty.passSize(guest);
+        try (CurrentGuest<Vm>.Use use = current.use()) {
+            if (use != null && console instanceof GuestConsole.Tty tty) {
+                tty.passSize(use.guest());
             }
         } catch (ErrnoException e) {
             say("the guest is not told of the window's size: " + e.getMessage());
-        } finally {
-            letGo();
         }
     }
 
@@ -317,14 +284,9 @@ final class Session implements AutoCloseable {
         } else if (key == EscapeKeys.Key.QUIT) {
             stop(HostSignals.INT);
         } else {
-            Vm guest = hold();
-            if (guest != null) {
-                try {
-                    synchronized (questions) {
-                        press(key, guest);
-                    }
-                } finally {
-                    letGo();
+            try (CurrentGuest<Vm>.Use turn = current.turn()) {
+                if (turn != null) {
+                    press(key, turn.guest());
                 }
             }
         }

@@ -42,7 +42,7 @@ public final class Vm implements AutoCloseable {
     private final Observer observer;
     private final @Nullable SilenceWatch silenceWatch;
     private final Origin origin;
-    private State state = State.CREATED; // guarded by this
+    private volatile State state = State.CREATED; // written by who has this
     private boolean held; // the devices, until the guest first runs; guarded by this
 
     /// What a machine was made from.
@@ -250,8 +250,8 @@ public final class Vm implements AutoCloseable {
         }
     }
 
-    /// Whether it has been paused.
-    public synchronized boolean isPaused() {
+    /// Whether it has been paused. Waits for nobody.
+    public boolean isPaused() {
         return state == State.PAUSED;
     }
 

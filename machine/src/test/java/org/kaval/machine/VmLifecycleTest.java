@@ -1,6 +1,7 @@
 package org.kaval.machine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -68,6 +69,17 @@ class VmLifecycleTest {
             vm.start();
             // five looks of the halt watch
             assertEquals(new VmOutcome.TimedOut(), vm.awaitExit(Duration.ofSeconds(5)));
+        }
+    }
+
+    /// Who makes a snapshot has it for as long as memory is copied.
+    @Test
+    void whetherItIsPausedIsToldWhileAnotherThreadHasTheMachine() throws Exception {
+        try (Vm vm = build(Guests.halts())) {
+            synchronized (vm) {
+                CompletableFuture<Boolean> paused = CompletableFuture.supplyAsync(vm::isPaused);
+                assertFalse(paused.get(Host.LIMIT.toNanos(), TimeUnit.NANOSECONDS));
+            }
         }
     }
 

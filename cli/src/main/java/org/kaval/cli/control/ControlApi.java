@@ -184,7 +184,7 @@ final class ControlApi extends Handler.Abstract {
 
     private String state() throws IOException, InterruptedException {
         try {
-            return vm.ask(guest -> {
+            return vm.look(guest -> {
                 if (guest.outcome().isPresent()) {
                     return "ending";
                 }

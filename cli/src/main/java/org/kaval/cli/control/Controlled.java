@@ -8,10 +8,13 @@ import org.kaval.machine.Vm;
 
 /// A machine as other processes get at it. Any thread.
 public interface Controlled {
-    /// Asks the guest that runs now; it is not closed meanwhile.
+    /// Asks the guest that runs now; it is not closed meanwhile. One question waits for the other.
     ///
     /// @throws ConflictException if there is none at this moment
     <T> T ask(Question<T> question) throws IOException, InterruptedException, ConflictException;
+
+    /// As {@link #ask}, for what any thread can ask at any time: it waits for no question.
+    <T> T look(Question<T> question) throws IOException, InterruptedException, ConflictException;
 
     /// Presses the power button, and stops the guest after `grace` if it has not shut down, or at
     /// once if it does not listen.
@@ -48,7 +51,8 @@ public interface Controlled {
     /// @throws ConflictException if it cannot be asked for that
     void setBalloon(long bytes) throws ConflictException;
 
-    /// Writes a snapshot, and lets the guest go on if it runs. Whatever else is asked waits for it.
+    /// Writes a snapshot, and lets the guest go on if it runs. What is asked meanwhile waits for
+    /// it, looks do not.
     ///
     /// @return for how long the guest stood still
     /// @throws ConflictException if it cannot be done

@@ -27,7 +27,7 @@ final class Statistics {
     Statistics(Controlled vm) throws IOException, InterruptedException, ConflictException {
         processorTime = ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO);
         residentBytes = resident();
-        exits = vm.ask(Vm::exitCounts);
+        exits = vm.look(Vm::exitCounts);
         disks = vm.disks();
         networks = vm.networks();
     }

@@ -47,6 +47,11 @@ class ControlApiTest {
         }
 
         @Override
+        public <T> T look(Question<T> question) throws ConflictException {
+            throw new ConflictException("there is no guest");
+        }
+
+        @Override
         public void shutDown(Duration grace) {
             calls.add("shut down in " + grace.toMillis());
         }

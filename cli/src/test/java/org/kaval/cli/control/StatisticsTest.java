@@ -18,7 +18,7 @@ class StatisticsTest {
     private static Statistics statistics() throws Exception {
         Map<String, Map<String, ?>> answers =
                 Map.of(
-                        "ask", Map.of("IO", 7L),
+                        "look", Map.of("IO", 7L),
                         "disks", Map.of("a \"disk\"", new DiskStatistics(0, 8, 9, 10, 11)),
                         "networks", Map.of("net0", TRAFFIC));
         return new Statistics(
