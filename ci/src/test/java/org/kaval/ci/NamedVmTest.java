@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -56,9 +57,22 @@ class NamedVmTest {
         Processes.run("kill", "-KILL", process);
     }
 
+    private Path payload() throws IOException {
+        return Files.write(directory.resolve("payload"), Payloads.hello());
+    }
+
     private void start(String name) throws Exception {
-        Path payload = Files.write(directory.resolve("payload"), Payloads.hello());
-        ok("run", "--name", name, "-d", "--payload", payload.toString(), "--memory", "16M");
+        ok(
+                "run",
+                "--name",
+                name,
+                "-d",
+                "--payload",
+                payload().toString(),
+                "--memory",
+                "16M",
+                "--balloon",
+                "on");
     }
 
     @Test
@@ -75,6 +89,9 @@ class NamedVmTest {
             ok("resume", "web");
             assertContains("IO ", ok("stats", "web"));
             assertTrue(refused("rm", "web").contains("stop it first"));
+            assertEquals(
+                    "kaval: web: the machine has 16777216 bytes, and not 33554432\n",
+                    refused("balloon", "web", "32M"));
             String snapshot = directory.resolve("snapshot").toString();
             assertTrue(ok("snapshot", "web", snapshot, "--live").contains("stood still for"));
             ok("restore", snapshot, "--clones", "2", "--name", "copy", "--prefault");
@@ -120,6 +137,9 @@ class NamedVmTest {
         assertTrue(refused("run", "-d", "--payload", "x").contains("goes with --name"));
         assertTrue(refused("run", "--name", "../x", "--payload", "x").contains("'../x'"));
         assertTrue(refused("stop", "nobody").contains("no machine is called 'nobody'"));
+        assertEquals(
+                "kaval: balloon: the machine has 16777216 bytes, and not 33554432\n",
+                refused("run", "--payload", payload().toString(), "--memory=16M", "--balloon=32M"));
         assertFalse(ok("ps", "-a").contains("web"));
     }
 }

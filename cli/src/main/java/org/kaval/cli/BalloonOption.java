@@ -24,6 +24,7 @@ final class BalloonOption {
                     .build();
 
     private long target; // guarded by this
+    private long memory; // of the machine, in bytes; guarded by this
     private @Nullable VirtioBalloon device; // of the machine that runs; guarded by this
 
     OptionSpec spec() {
@@ -37,17 +38,19 @@ final class BalloonOption {
             return;
         }
         long asked = value.equals("on") ? 0 : size(value);
-        if (!VirtioBalloon.isTarget(asked)) {
-            throw new ConfigException("balloon", "%d bytes are not whole pages".formatted(asked));
-        }
         synchronized (this) {
             target = asked;
         }
-        builder.device(machine -> transport.apply(next()).attach(machine));
+        builder.device(machine -> transport.apply(next(machine.memory().size())).attach(machine));
     }
 
     /// The balloon of the next machine, which is asked for as much as the last one.
-    private synchronized VirtioBalloon next() {
+    private synchronized VirtioBalloon next(long bytes) {
+        memory = bytes;
+        problem(target)
+                .ifPresent(problem -> {
+                    throw new ConfigException("balloon", problem);
+                });
         var next = new VirtioBalloon("virtio-balloon0");
         next.setTarget(target);
         device = next;
@@ -59,9 +62,19 @@ final class BalloonOption {
         return Optional.ofNullable(device);
     }
 
+    /// Why no guest of this machine can be asked for so much; empty if it can be.
+    synchronized Optional<String> problem(long bytes) {
+        if (!VirtioBalloon.isTarget(bytes)) {
+            return Optional.of("%d bytes are not whole pages".formatted(bytes));
+        }
+        return bytes <= memory
+                ? Optional.empty()
+                : Optional.of("the machine has %d bytes, and not %d".formatted(memory, bytes));
+    }
+
     /// Asks the guest to give up so much memory, and those after a restart.
     ///
-    /// @param bytes whole pages
+    /// @param bytes without a {@link #problem}
     /// @throws IllegalStateException if there is no balloon
     synchronized void setTarget(long bytes) {
         device().orElseThrow(IllegalStateException::new).setTarget(bytes);

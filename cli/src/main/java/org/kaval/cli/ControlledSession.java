@@ -3,6 +3,7 @@ package org.kaval.cli;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.kaval.cli.control.Controlled;
 import org.kaval.cli.control.SnapshotWish;
@@ -100,8 +101,9 @@ record ControlledSession(
     @Override
     public void setBalloon(long bytes) throws ConflictException {
         balloon();
-        if (!VirtioBalloon.isTarget(bytes)) {
-            throw new ConflictException("%d bytes are not whole pages".formatted(bytes));
+        Optional<String> problem = memoryBalloon.problem(bytes);
+        if (problem.isPresent()) {
+            throw new ConflictException(problem.get());
         }
         memoryBalloon.setTarget(bytes);
     }
