@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.kaval.kvm.abi.kvm_msr_list;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
@@ -29,6 +30,8 @@ public final class Kvm implements AutoCloseable {
     private static final int MAX_MSRS = 4096;
 
     private final Fd fd;
+    private @Nullable List<CpuidEntry>
+            supportedCpuid; // guarded by this; null until it is asked for
 
     private Kvm(Fd fd) {
         this.fd = fd;
@@ -106,9 +109,19 @@ public final class Kvm implements AutoCloseable {
         }
     }
 
-    /// The CPUID leaves that this host's KVM can show to a guest (`KVM_GET_SUPPORTED_CPUID`).
-    public List<CpuidEntry> supportedCpuid() throws ErrnoException {
-        return CpuidEntry.readAll(fd, "KVM_GET_SUPPORTED_CPUID", KVM_GET_SUPPORTED_CPUID());
+    /// The CPUID leaves that this host's KVM can show to a guest (`KVM_GET_SUPPORTED_CPUID`), as
+    /// they were when they were first asked for: KVM executes CPUID for each, which is dear under
+    /// another hypervisor.
+    public synchronized List<CpuidEntry> supportedCpuid() throws ErrnoException {
+        List<CpuidEntry> known = supportedCpuid;
+        if (known == null) {
+            known =
+                    List.copyOf(
+                            CpuidEntry.readAll(
+                                    fd, "KVM_GET_SUPPORTED_CPUID", KVM_GET_SUPPORTED_CPUID()));
+            supportedCpuid = known;
+        }
+        return known;
     }
 
     /// The MSRs that make up a vCPU's state (`KVM_GET_MSR_INDEX_LIST`).

@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.function.ToIntFunction;
 import org.jspecify.annotations.Nullable;
 import org.kaval.devices.DeviceTimer;
 import org.kaval.devices.InputFilter;
@@ -232,10 +231,10 @@ public final class VmBuilder {
                         ram -> GuestMemory.allocate(ram, backing),
                         source.description(),
                         false),
-                CpuidModel::physicalAddressBits,
-                (kvm, machine, cpuid) -> {
+                kvm -> CpuidModel.physicalAddressBits(kvm.supportedCpuid()),
+                (kvm, machine) -> {
                     AcpiTables tables = Mainboard.writeTables(machine, vcpus);
-                    createVcpus(kvm, machine, cpuid);
+                    createVcpus(kvm, machine);
                     machine.vcpus().getFirst().call(entry(source, machine, tables));
                 });
     }
@@ -267,12 +266,12 @@ public final class VmBuilder {
                             snapshot.boot(),
                             true),
                     _ -> snapshot.cpu().addressBits(),
-                    (kvm, machine, cpuid) -> {
+                    (kvm, machine) -> {
                         Topology vcpus = snapshot.topology();
                         for (int i = 0; i < vcpus.vcpus(); i++) {
                             machine.addVcpu(i, vcpus.apicId(i));
                         }
-                        checkFeatures(kvm, machine, cpuid, snapshot);
+                        checkFeatures(kvm, machine, snapshot);
                         SavedMachine.restore(machine, snapshot.state());
                         if (prefaults) {
                             Prefault.start(machine);
@@ -297,7 +296,7 @@ public final class VmBuilder {
                             original.boot(),
                             true),
                     _ -> cpu.addressBits(),
-                    (_, machine, _) -> {
+                    (_, machine) -> {
                         for (int i = 0; i < vcpus.vcpus(); i++) {
                             machine.addVcpu(i, vcpus.apicId(i));
                         }
@@ -328,23 +327,25 @@ public final class VmBuilder {
         }
     }
 
-    /// Gives a machine what it begins with.
-    private interface Contents {
-        void fill(Kvm kvm, Machine machine, List<CpuidEntry> cpuid)
-                throws IOException, InterruptedException;
+    /// How many bits a guest's physical addresses have.
+    private interface AddressBits {
+        int of(Kvm kvm) throws IOException;
     }
 
-    private Vm assemble(Plan plan, ToIntFunction<List<CpuidEntry>> addressBits, Contents contents)
-            throws IOException {
+    /// Gives a machine what it begins with.
+    private interface Contents {
+        void fill(Kvm kvm, Machine machine) throws IOException, InterruptedException;
+    }
+
+    private Vm assemble(Plan plan, AddressBits addressBits, Contents contents) throws IOException {
         checkHostMemory(plan.memoryBytes());
         try (Kvm kvm = Kvm.open(kvmDevice)) {
             checkCapabilities(kvm, plan.topology);
-            List<CpuidEntry> cpuid = kvm.supportedCpuid();
-            Machine machine = open(kvm, plan, addressBits.applyAsInt(cpuid));
+            Machine machine = open(kvm, plan, addressBits.of(kvm));
             boolean built = false;
             try {
                 Mainboard board = attachDevices(machine);
-                contents.fill(kvm, machine, cpuid);
+                contents.fill(kvm, machine);
                 if (serialInput != null) {
                     board.console().readFrom(serialInput, machine.eventLoop());
                 }
@@ -371,11 +372,10 @@ public final class VmBuilder {
     }
 
     /// What this host makes of CPUID is not always what it was told, so a vCPU is asked.
-    private static void checkFeatures(
-            Kvm kvm, Machine machine, List<CpuidEntry> cpuid, Snapshot snapshot)
+    private static void checkFeatures(Kvm kvm, Machine machine, Snapshot snapshot)
             throws IOException, InterruptedException {
         boolean tscDeadline = kvm.check(Capability.TSC_DEADLINE_TIMER) > 0;
-        var model = new CpuidModel(cpuid, snapshot.topology(), tscDeadline, 0);
+        var model = new CpuidModel(kvm.supportedCpuid(), snapshot.topology(), tscDeadline, 0);
         CpuFeatures own =
                 machine.vcpus()
                         .getFirst()
@@ -530,9 +530,9 @@ public final class VmBuilder {
                 board::attachDebugExit);
     }
 
-    private void createVcpus(Kvm kvm, Machine machine, List<CpuidEntry> cpuid)
-            throws IOException, InterruptedException {
-        List<CpuidEntry> supported = CpuidModel.withBrand(cpuid, HostProcessor.brand());
+    private void createVcpus(Kvm kvm, Machine machine) throws IOException, InterruptedException {
+        List<CpuidEntry> supported =
+                CpuidModel.withBrand(kvm.supportedCpuid(), HostProcessor.brand());
         boolean tscDeadline = kvm.check(Capability.TSC_DEADLINE_TIMER) > 0;
         boolean knowsTsc = kvm.check(Capability.GET_TSC_KHZ) > 0;
         for (int i = 0; i < topology.vcpus(); i++) {

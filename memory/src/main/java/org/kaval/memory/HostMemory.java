@@ -3,7 +3,7 @@ package org.kaval.memory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.stream.Stream;
+import java.util.List;
 
 /// What the host has (`/proc/meminfo`, proc(5)).
 ///
@@ -20,20 +20,20 @@ public record HostMemory(long total, long swap, long hugePageSize, long freeHuge
     }
 
     static HostMemory read(Path meminfo) throws IOException {
+        List<String> lines = Files.readAllLines(meminfo); // once: the kernel counts for each reader
         return new HostMemory(
-                value(meminfo, "MemTotal") * KIBIBYTE,
-                value(meminfo, "SwapTotal") * KIBIBYTE,
-                value(meminfo, "Hugepagesize") * KIBIBYTE,
-                value(meminfo, "HugePages_Free") - value(meminfo, "HugePages_Rsvd"));
+                value(lines, "MemTotal") * KIBIBYTE,
+                value(lines, "SwapTotal") * KIBIBYTE,
+                value(lines, "Hugepagesize") * KIBIBYTE,
+                value(lines, "HugePages_Free") - value(lines, "HugePages_Rsvd"));
     }
 
-    private static long value(Path meminfo, String key) throws IOException {
-        try (Stream<String> lines = Files.lines(meminfo)) {
-            return lines.filter(line -> line.startsWith(key + ":"))
-                    .mapToLong(line -> parse(line.substring(key.length() + 1)))
-                    .findFirst()
-                    .orElse(0);
-        }
+    private static long value(List<String> lines, String key) {
+        return lines.stream()
+                .filter(line -> line.startsWith(key + ":"))
+                .mapToLong(line -> parse(line.substring(key.length() + 1)))
+                .findFirst()
+                .orElse(0);
     }
 
     private static long parse(String value) {
