@@ -3,18 +3,15 @@ package org.kaval.ci;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.File;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
-import org.kaval.ci.Processes.Result;
 import org.kaval.testing.FileMaker;
 import org.kaval.testing.NeedsFiles;
 import org.kaval.testing.NeedsHardwareVirtualization;
@@ -70,8 +67,8 @@ class LinuxBalloonTest {
 
     @TempDir private Path directory;
 
-    private String variable() {
-        return "KAVAL_RUNTIME_DIR=" + directory.resolve("run");
+    private NamedMachines machines() {
+        return new NamedMachines(directory.resolve("run"));
     }
 
     private RunningCommand start() throws IOException {
@@ -79,27 +76,22 @@ class LinuxBalloonTest {
         try (var file = new RandomAccessFile(disk.toFile(), "rw")) {
             file.setLength(DISK);
         }
-        var command = new ArrayList<>(List.of("env", variable(), Image.kaval()));
-        command.addAll(
-                GUEST.arguments(
-                        MEMORY,
-                        "",
-                        List.of("--name", NAME, "--balloon", "on", "--disk", disk.toString())));
-        return RunningCommand.start(new File("/dev/null"), command);
+        return machines()
+                .run(
+                        GUEST.arguments(
+                                MEMORY,
+                                "",
+                                List.of(
+                                        "--name",
+                                        NAME,
+                                        "--balloon",
+                                        "on",
+                                        "--disk",
+                                        disk.toString())));
     }
 
     private void balloon(String size) throws IOException, InterruptedException {
-        Result result =
-                Processes.run(
-                        Image.environment(),
-                        "env",
-                        variable(),
-                        Image.kaval(),
-                        "balloon",
-                        NAME,
-                        size);
-        assertEquals(0, result.status(), result.err());
-        assertEquals("", result.out());
+        assertEquals("", machines().ok("balloon", NAME, size));
     }
 
     private static void awaitAtMost(long bytes, RunningCommand kaval) throws Exception {

@@ -18,18 +18,14 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.MatchResult;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
-import org.kaval.ci.Processes.Result;
 import org.kaval.testing.Effort;
 import org.kaval.testing.FileMaker;
 import org.kaval.testing.NeedsFiles;
@@ -49,7 +45,6 @@ class LinuxRestoreCommandTest {
     private static final Duration LIMIT = Duration.ofMinutes(10);
     private static final String NAME = "web";
     private static final Pattern TICK = Pattern.compile("tick: (\\d+) (\\d+)\\.(\\d{6})\r\n");
-    private static final Pattern PROCESS = Pattern.compile("\"process\"\\s*:\\s*(\\d+)");
     private static final String PAUSE =
             "POST /v1/vm/pause HTTP/1.1\r\nHost: kaval\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     private static final long CLOCK_TOLERANCE = 1_000_000;
@@ -72,28 +67,12 @@ class LinuxRestoreCommandTest {
     /// What all processes before have logged.
     private String past = "";
 
+    private NamedMachines machines() {
+        return new NamedMachines(directory.resolve("run"));
+    }
+
     private Path file(String name) {
-        return directory.resolve("run").resolve(NAME).resolve(name);
-    }
-
-    private void ok(Map<String, String> environment, List<String> arguments) throws Exception {
-        var all = new ArrayList<>(List.of(Image.kaval()));
-        all.addAll(arguments);
-        var variables = new HashMap<>(environment);
-        variables.put("KAVAL_RUNTIME_DIR", directory.resolve("run").toString());
-        Result result = Processes.run(variables, all.toArray(String[]::new));
-        assertEquals(0, result.status(), result.err());
-        assertEquals("", result.err());
-    }
-
-    /// A command that does something with the machine.
-    private void ok(String... arguments) throws Exception {
-        ok(Image.environment(), List.of(arguments));
-    }
-
-    /// A command that starts it in the background.
-    private void start(List<String> arguments) throws Exception {
-        ok(Map.of(), arguments);
+        return machines().file(NAME, name);
     }
 
     private String console() throws IOException {
@@ -154,7 +133,7 @@ class LinuxRestoreCommandTest {
     private void end() throws Exception {
         try (SocketChannel console = connect(file("console"))) {
             console.write(ByteBuffer.wrap("enough\n".getBytes(US_ASCII)));
-            ok("wait", NAME);
+            machines().ok("wait", NAME);
         }
         ticks(console());
         assertFalse(console().contains("complaint"), console());
@@ -169,20 +148,20 @@ class LinuxRestoreCommandTest {
         List<String> options =
                 List.of("--name", NAME, "--detach", "--cpus", "4", "--disk", disk.toString());
         try {
-            start(GUEST.arguments("", options));
+            machines().start(GUEST.arguments("", options));
             awaitTick(1);
             Ahead ahead = clock();
             for (int i = 0; i < ROUNDS; i++) {
                 pause();
-                ok("snapshot", NAME, snapshot);
-                ok("kill", NAME);
+                machines().ok("snapshot", NAME, snapshot);
+                machines().ok("kill", NAME);
                 past = console();
-                start(List.of("restore", snapshot, "--name", NAME, "--detach"));
+                machines().start(List.of("restore", snapshot, "--name", NAME, "--detach"));
                 assertClockIsStill(ahead);
             }
             end();
         } finally {
-            process().ifPresent(ProcessHandle::destroyForcibly);
+            machines().process(NAME).ifPresent(ProcessHandle::destroyForcibly);
         }
     }
 
@@ -206,12 +185,5 @@ class LinuxRestoreCommandTest {
                 Thread.sleep(50);
             }
         }
-    }
-
-    /// That of the machine.
-    private Optional<ProcessHandle> process() throws IOException {
-        Path record = file("vm.json");
-        Matcher number = PROCESS.matcher(Files.exists(record) ? Files.readString(record) : "");
-        return number.find() ? ProcessHandle.of(Long.parseLong(number.group(1))) : Optional.empty();
     }
 }

@@ -7,9 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -25,19 +22,16 @@ import org.kaval.testing.NeedsKvm;
 class NamedVmTest {
     @TempDir private Path directory = Path.of("");
 
+    private NamedMachines machines() {
+        return new NamedMachines(directory.resolve("run"));
+    }
+
     private Result kaval(String... arguments) throws Exception {
-        var command = new ArrayList<>(List.of(Image.kaval()));
-        command.addAll(List.of(arguments));
-        var environment = new HashMap<>(Image.environment());
-        environment.put("KAVAL_RUNTIME_DIR", directory.resolve("run").toString());
-        return Processes.run(environment, command.toArray(String[]::new));
+        return machines().kaval(arguments);
     }
 
     private String ok(String... arguments) throws Exception {
-        Result result = kaval(arguments);
-        assertEquals(0, result.status(), result.err());
-        assertEquals("", result.err());
-        return result.out();
+        return machines().ok(arguments);
     }
 
     private String refused(String... arguments) throws Exception {
@@ -52,9 +46,7 @@ class NamedVmTest {
 
     /// Without another command, each of which takes a while.
     private void killClone(String name) throws Exception {
-        String record = Files.readString(directory.resolve("run/%s/vm.json".formatted(name)));
-        String process = record.replaceAll("(?s).*\"process\"\\s*:\\s*(\\d+).*", "$1");
-        Processes.run("kill", "-KILL", process);
+        assertTrue(machines().process(name).orElseThrow().destroyForcibly());
     }
 
     private Path payload() throws IOException {
