@@ -36,7 +36,7 @@ final class SnapshotGuests implements FileMaker {
                     n=$((n + 1))
                     echo "tick: $n $EPOCHREALTIME"
                     sleep 0.1
-                    [ ! -e /calm ] || sleep 1
+                    [ ! -e /calm ] || sleep 5
                 done
             }
             block() { # past the guest's cache
@@ -55,7 +55,7 @@ final class SnapshotGuests implements FileMaker {
                     dd if=/dev/urandom of=/written/$n bs=64k count=1 2>/dev/null
                     write $n </written/$n
                     compare $n
-                    [ ! -e /calm ] || sleep 1
+                    [ ! -e /calm ] || sleep 5
                 done
             }
             carry() {
