@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import org.kaval.linux.abi.LinuxAbi;
 
 /// Locks on ranges of a file that belong to the open file and not to the process ("open file
@@ -19,7 +20,11 @@ public final class FileLock {
     static final long START = 8;
     static final long LENGTH = 16;
 
-    private static final int LOCK_EX = 2; // sys/file.h
+    // sys/file.h
+    private static final int LOCK_EX = 2;
+    private static final int LOCK_NB = 4;
+
+    private static final long LOOK_MILLIS = 2;
 
     private FileLock() {}
 
@@ -63,14 +68,25 @@ public final class FileLock {
         }
     }
 
-    /// Waits until it has a lock on a whole file or folder, which does not keep those of {@link
-    /// #tryLock} out (flock(2)).
-    public static void await(Fd file) throws ErrnoException {
-        long result;
-        do {
-            result = Syscall.call(Syscall.FLOCK, file.number(), LOCK_EX, 0, 0, 0, 0);
-        } while (result == -Errno.EINTR);
-        Syscall.check("flock", file.name(), result);
+    /// Waits for a lock on a whole file or folder, which does not keep those of {@link #tryLock}
+    /// out (flock(2)).
+    ///
+    /// @param limit whoever can read the file can keep others waiting for ever
+    /// @return whether it has the lock
+    public static boolean await(Fd file, Duration limit)
+            throws ErrnoException, InterruptedException {
+        long end = System.nanoTime() + limit.toNanos();
+        while (true) {
+            long result = Syscall.call(Syscall.FLOCK, file.number(), LOCK_EX | LOCK_NB, 0, 0, 0, 0);
+            if (result != -Errno.EAGAIN && result != -Errno.EINTR) {
+                Syscall.check("flock", file.name(), result);
+                return true;
+            }
+            if (System.nanoTime() >= end) {
+                return false;
+            }
+            Thread.sleep(LOOK_MILLIS);
+        }
     }
 
     private static MemorySegment lock(Arena arena, Kind kind, long start, long length) {

@@ -7,12 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.kaval.linux.FileLock.Kind.EXCLUSIVE;
 import static org.kaval.linux.FileLock.Kind.SHARED;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.concurrent.TimeUnit;
+import java.time.Duration;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 class FileLockTest {
@@ -57,34 +56,32 @@ class FileLockTest {
     }
 
     @Test
-    @Timeout(value = 5, unit = TimeUnit.MINUTES)
     void folderIsWaitedFor() throws Exception {
-        String number = ":%s ".formatted(Files.getAttribute(directory, "unix:ino"));
-        try (Fd second = Fd.open(directory, Fd.Access.READ)) {
-            var waiting = new Thread(() -> await(second));
-            try (Fd first = Fd.open(directory, Fd.Access.READ)) {
-                FileLock.await(first);
-                waiting.start();
-                while (!isWaitedFor(number)) {
-                    Thread.onSpinWait();
-                }
-                assertTrue(waiting.isAlive());
+        var waiting = new FutureTask<>(this::awaitFolder);
+        var waiter = new Thread(waiting);
+        try (Fd first = Fd.open(directory, Fd.Access.READ)) {
+            assertTrue(FileLock.await(first, Duration.ZERO));
+            waiter.start();
+            while (waiter.getState() != Thread.State.TIMED_WAITING) {
+                assertFalse(waiting.isDone());
+                Thread.onSpinWait();
             }
-            waiting.join();
+        }
+        assertTrue(waiting.get());
+    }
+
+    private boolean awaitFolder() throws Exception {
+        try (Fd second = Fd.open(directory, Fd.Access.READ)) {
+            return FileLock.await(second, Duration.ofMinutes(5));
         }
     }
 
-    /// proc_locks(5): those who wait follow an arrow.
-    private static boolean isWaitedFor(String inode) throws IOException {
-        return Files.readAllLines(Path.of("/proc/locks")).stream()
-                .anyMatch(line -> line.contains("-> FLOCK") && line.contains(inode));
-    }
-
-    private static void await(Fd folder) {
-        try {
-            FileLock.await(folder);
-        } catch (ErrnoException e) {
-            throw new AssertionError(e);
+    @Test
+    void folderIsNotWaitedForForEver() throws Exception {
+        try (Fd first = Fd.open(directory, Fd.Access.READ);
+                Fd second = Fd.open(directory, Fd.Access.READ)) {
+            assertTrue(FileLock.await(first, Duration.ZERO));
+            assertFalse(FileLock.await(second, Duration.ofMillis(10)));
         }
     }
 }

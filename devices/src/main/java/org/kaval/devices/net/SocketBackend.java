@@ -9,6 +9,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.time.Duration;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Errno;
@@ -24,6 +25,9 @@ import org.kaval.linux.UnixSocket;
 /// until the next comes; one that was connected stays without then.
 public final class SocketBackend implements NetBackend {
     private static final Logger LOG = System.getLogger(SocketBackend.class.getName());
+
+    /// Nobody needs the folder for as long; but whoever can read it can lock it.
+    private static final Duration FOLDER_LIMIT = Duration.ofSeconds(10);
 
     private final String name;
     private final @Nullable Path path; // to delete
@@ -42,7 +46,12 @@ public final class SocketBackend implements NetBackend {
     ///
     /// @throws IOException if neither is possible
     public static SocketBackend open(Path path) throws IOException {
-        try (Fd _ = lockFolder(path)) {
+        return open(path, FOLDER_LIMIT);
+    }
+
+    /// @param limit for how long to wait for others that are about to do the same
+    static SocketBackend open(Path path, Duration limit) throws IOException {
+        try (Fd _ = lockFolder(path, limit)) {
             return openAlone(path);
         }
     }
@@ -51,14 +60,19 @@ public final class SocketBackend implements NetBackend {
     /// which another would delete.
     ///
     /// @return null if this user cannot
-    private static @Nullable Fd lockFolder(Path path) {
+    private static @Nullable Fd lockFolder(Path path, Duration limit) {
         Fd folder = null;
         boolean done = false;
         try {
             folder = Fd.open(path.resolveSibling("."), Fd.Access.READ);
-            FileLock.await(folder);
+            if (!FileLock.await(folder, limit)) {
+                LOG.log(Level.WARNING, "{0}: somebody has locked its folder", path);
+            }
             done = true;
             return folder;
+        } catch (InterruptedException _) {
+            Thread.currentThread().interrupt();
+            return null;
         } catch (ErrnoException _) {
             return null;
         } finally {

@@ -3,12 +3,15 @@ package org.kaval.devices.net;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.kaval.linux.Fd;
+import org.kaval.linux.FileLock;
 import org.kaval.linux.UnixSocket;
 
 class SocketBackendTest {
@@ -16,6 +19,18 @@ class SocketBackendTest {
     private static final int ROUNDS = 200;
 
     @TempDir private Path directory;
+
+    @Test
+    void folderThatSomebodyKeepsLockedIsUsed() throws Exception {
+        Path path = directory.resolve("cable");
+        try (Fd folder = Fd.open(directory, Fd.Access.READ)) {
+            assertTrue(FileLock.await(folder, Duration.ZERO));
+            try (SocketBackend first = SocketBackend.open(path, Duration.ofMillis(10));
+                    SocketBackend second = SocketBackend.open(path, Duration.ofMillis(10))) {
+                assertTrue(areJoined(first, second));
+            }
+        }
+    }
 
     @Test
     void twoThatComeAtOnceAreJoined() throws Exception {
@@ -33,11 +48,14 @@ class SocketBackendTest {
                 Future<SocketBackend> other = two.submit(open);
                 try (SocketBackend first = one.get();
                         SocketBackend second = other.get()) {
-                    assertTrue(
-                            (first.listener() == null) != (second.listener() == null),
-                            "one listens, and the other is connected: round " + i);
+                    assertTrue(areJoined(first, second), "round " + i);
                 }
             }
         }
+    }
+
+    /// One listens, and the other is connected.
+    private static boolean areJoined(SocketBackend first, SocketBackend second) {
+        return (first.listener() == null) != (second.listener() == null);
     }
 }
