@@ -30,8 +30,9 @@ public final class Kvm implements AutoCloseable {
     private static final int MAX_MSRS = 4096;
 
     private final Fd fd;
-    private @Nullable List<CpuidEntry>
-            supportedCpuid; // guarded by this; null until it is asked for
+
+    /// Null until it is asked for; guarded by this.
+    private @Nullable List<CpuidEntry> supportedCpuid;
 
     private Kvm(Fd fd) {
         this.fd = fd;
