@@ -27,6 +27,9 @@ import org.kaval.linux.ErrnoException;
 /// Only what no guest can do without is a failure. A file that is missing or says something else
 /// than expected makes its check `unknown`; nothing here throws.
 final class DoctorChecks {
+    /// The least `net.core.wmem_max` with which passt makes its socket's buffer larger.
+    private static final long PASST_BUFFER = 2 << 20;
+
     private static final long KIBIBYTE = 1 << 10;
     private static final long GIBIBYTE = 1 << 30;
 
@@ -455,13 +458,32 @@ final class DoctorChecks {
 
     private Check passt() {
         return inPath("passt")
-                .map(program -> Check.ok("passt", program.toString()))
+                .map(this::passt)
                 .orElseGet(() ->
                         new Check(
                                 "passt",
                                 Status.WARN,
                                 "not in PATH; without it no network for a guest without" + " root",
                                 install("passt")));
+    }
+
+    /// It loses what does not fit into the buffer of its socket, and sends that again much later.
+    private Check passt(Path program) {
+        long buffer =
+                lines("proc/sys/net/core/wmem_max").stream()
+                        .map(DoctorChecks::number)
+                        .findFirst()
+                        .orElse(OptionalLong.empty())
+                        .orElse(Long.MAX_VALUE);
+        if (buffer >= PASST_BUFFER) {
+            return Check.ok("passt", program.toString());
+        }
+        return new Check(
+                "passt",
+                Status.INFO,
+                "%s; what guests receive is slow, as net.core.wmem_max is %d"
+                        .formatted(program, buffer),
+                "sudo sysctl -w net.core.wmem_max=16777216 net.core.rmem_max=16777216");
     }
 
     private Check virtiofsd() {
@@ -605,10 +627,9 @@ final class DoctorChecks {
 
     private List<String> lines(String file) {
         try {
-            // any byte is a character of it
-            return Files.readString(root.resolve(file), StandardCharsets.ISO_8859_1)
-                    .lines()
-                    .toList();
+            // Any byte is a character of it. Not readString, which reads a byte first: the kernel
+            // gives no more than one piece of a number in /proc/sys.
+            return Files.readAllLines(root.resolve(file), StandardCharsets.ISO_8859_1);
         } catch (IOException _) {
             return List.of();
         }

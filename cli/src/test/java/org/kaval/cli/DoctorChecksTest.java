@@ -448,6 +448,21 @@ class DoctorChecksTest {
     }
 
     @Test
+    void passtWithSmallBuffersNamesTheSetting() throws IOException {
+        program("bin/passt");
+        file("proc/sys/net/core/wmem_max", "212992\n");
+
+        Check passt = check(report(new FakeDevices()), "passt");
+
+        assertEquals(Status.INFO, passt.status());
+        assertEquals(
+                "sudo sysctl -w net.core.wmem_max=16777216 net.core.rmem_max=16777216",
+                passt.remedy());
+        file("proc/sys/net/core/wmem_max", "2097152\n");
+        assertEquals(Status.OK, check(report(new FakeDevices()), "passt").status());
+    }
+
+    @Test
     void fileThatCannotBeExecutedIsNoProgram() throws IOException {
         file("bin/passt", "");
 
