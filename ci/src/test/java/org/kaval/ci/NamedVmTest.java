@@ -46,7 +46,7 @@ class NamedVmTest {
 
     /// Without another command, each of which takes a while.
     private void killClone(String name) throws Exception {
-        assertTrue(machines().process(name).orElseThrow().destroyForcibly());
+        machines().process(name).ifPresent(ProcessHandle::destroyForcibly);
     }
 
     private Path payload() throws IOException {
