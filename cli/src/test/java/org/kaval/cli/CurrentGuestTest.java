@@ -21,11 +21,14 @@ class CurrentGuestTest {
         return turn;
     }
 
-    private static void awaitState(Thread thread, Thread.State state) {
-        while (thread.getState() != state) {
+    /// A thread that is at `work`, and has to wait there.
+    private static Thread waitingAt(Runnable work) {
+        Thread thread = Thread.ofPlatform().start(work);
+        while (thread.getState() != Thread.State.WAITING) {
             assertTrue(thread.isAlive());
             Thread.onSpinWait();
         }
+        return thread;
     }
 
     @Test
@@ -44,8 +47,7 @@ class CurrentGuestTest {
         Thread second;
         try (CurrentGuest<String>.Use first = turn()) {
             assertEquals("web", first.guest());
-            second = Thread.ofPlatform().start(() -> turn().close());
-            awaitState(second, Thread.State.WAITING);
+            second = waitingAt(() -> turn().close());
         }
         second.join();
     }
@@ -56,8 +58,7 @@ class CurrentGuestTest {
         Thread end;
         try (CurrentGuest<String>.Use use = turn()) {
             assertEquals("web", use.guest());
-            end = Thread.ofPlatform().start(guests::end);
-            awaitState(end, Thread.State.WAITING);
+            end = waitingAt(guests::end);
             assertNull(guests.use());
             assertNull(guests.turn());
         }
