@@ -1,6 +1,7 @@
 package org.kaval.kvm;
 
 import static org.kaval.kvm.abi.KvmAbi.KVM_CHECK_EXTENSION;
+import static org.kaval.kvm.abi.KvmAbi.KVM_CLOCK_REALTIME;
 import static org.kaval.kvm.abi.KvmAbi.KVM_CREATE_IRQCHIP;
 import static org.kaval.kvm.abi.KvmAbi.KVM_CREATE_PIT2;
 import static org.kaval.kvm.abi.KvmAbi.KVM_CREATE_VCPU;
@@ -287,6 +288,19 @@ public final class KvmVm implements AutoCloseable {
     /// @param bytes what {@link #getState} returned for the same part
     public void setState(KvmVmState part, byte[] bytes) throws ErrnoException {
         part.write(fd, bytes);
+    }
+
+    /// Lets what kvm-clock shows go on from where it was, as if it had not stood still since. While
+    /// no vCPU runs.
+    ///
+    /// Before Linux 5.16, what passes between a look at the host's clock and the kernel's at this,
+    /// the guest's is behind.
+    ///
+    /// @param clock what {@link #getState} returned for {@link KvmVmState#CLOCK}
+    /// @param realtime when that was, in nanoseconds since 1970; nothing is added if it is to come
+    public void setClock(byte[] clock, long realtime) throws ErrnoException {
+        boolean added = (check(Capability.ADJUST_CLOCK) & KVM_CLOCK_REALTIME()) != 0;
+        setState(KvmVmState.CLOCK, KvmVmState.clockSince(clock, realtime, added));
     }
 
     /// Ends the machine and its vCPUs. No thread may be in a call on any of them.

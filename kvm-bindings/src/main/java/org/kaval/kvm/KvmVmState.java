@@ -12,6 +12,8 @@ import static org.kaval.kvm.abi.KvmAbi.KVM_SET_IRQCHIP;
 import static org.kaval.kvm.abi.KvmAbi.KVM_SET_PIT2;
 
 import java.lang.foreign.MemorySegment;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import org.kaval.kvm.abi.kvm_clock_data;
 import org.kaval.kvm.abi.kvm_irqchip;
 import org.kaval.kvm.abi.kvm_pit_state2;
@@ -47,18 +49,27 @@ public enum KvmVmState {
         this.part = new StatePart(kernelName, getRequest, setRequest, size, selector);
     }
 
-    /// What {@link #CLOCK} is after a while.
+    /// What {@link #CLOCK} is to be now, after it has been read a while ago.
     ///
     /// @param clock as it was read
-    /// @param nanos how long ago that was
-    public static byte[] clockAfter(byte[] clock, long nanos) {
-        byte[] later = clock.clone();
-        MemorySegment view = StatePart.view(later);
-        long then = (long) StatePart.LONG.get(view, kvm_clock_data.clock$offset());
-        StatePart.LONG.set(view, kvm_clock_data.clock$offset(), then + nanos);
-        // with KVM_CLOCK_REALTIME the kernel would add the time itself, where it can
-        StatePart.INT.set(view, kvm_clock_data.flags$offset(), 0);
-        return later;
+    /// @param realtime when that was, in nanoseconds since 1970, unless the kernel has said it
+    ///   there
+    /// @param added whether the kernel adds what has passed (Linux 5.16)
+    static byte[] clockSince(byte[] clock, long realtime, boolean added) {
+        byte[] now = clock.clone();
+        MemorySegment view = StatePart.view(now);
+        int flags = (int) StatePart.INT.get(view, kvm_clock_data.flags$offset());
+        if ((flags & KVM_CLOCK_REALTIME()) == 0) {
+            StatePart.LONG.set(view, kvm_clock_data.realtime$offset(), realtime);
+        }
+        StatePart.INT.set(view, kvm_clock_data.flags$offset(), added ? KVM_CLOCK_REALTIME() : 0);
+        if (!added) {
+            long then = (long) StatePart.LONG.get(view, kvm_clock_data.realtime$offset());
+            long passed = ChronoUnit.NANOS.between(Instant.EPOCH, Instant.now()) - then;
+            long read = (long) StatePart.LONG.get(view, kvm_clock_data.clock$offset());
+            StatePart.LONG.set(view, kvm_clock_data.clock$offset(), read + Math.max(0, passed));
+        }
+        return now;
     }
 
     byte[] read(Fd fd) throws ErrnoException {

@@ -10,16 +10,20 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.OptionalLong;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.kvm.KvmVm.Doorbell;
 import org.kaval.kvm.KvmVm.Doorbell.AddressSpace;
 import org.kaval.kvm.KvmVm.InterruptRoute;
@@ -41,6 +45,9 @@ class KvmVmTest {
     /// `struct kvm_pit_state2` begins with three `struct kvm_pit_channel_state` of 24 bytes: count
     /// (4), latched_count (2), …, and from 16 on count_load_time, which is when it was written.
     private static final int LATCHED_COUNT = 4;
+
+    /// Of `struct kvm_clock_data`.
+    private static final int CLOCK_FLAGS = 8;
 
     private @Nullable KvmVm created;
 
@@ -386,6 +393,42 @@ class KvmVmTest {
         long after = Long.reverseBytes(ByteBuffer.wrap(vm().getState(KvmVmState.CLOCK)).getLong());
         assertTrue(after >= fields.getLong(0));
         assertTrue(after < fields.getLong(0) + hour);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void clockGoesOnAsIfItHadNotStoodStill(boolean added) throws Exception {
+        long hour = TimeUnit.HOURS.toNanos(1);
+        byte[] clock = vm().getState(KvmVmState.CLOCK);
+        ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).putInt(CLOCK_FLAGS, 0);
+        long before = nanosOf(clock);
+        long earliest = realtimeNanos();
+
+        vm().setState(KvmVmState.CLOCK, KvmVmState.clockSince(clock, earliest - hour, added));
+
+        long after = nanosOf(vm().getState(KvmVmState.CLOCK));
+        long most = hour + realtimeNanos() - earliest;
+        assertTrue(after - before >= hour && after - before <= most, before + " to " + after);
+    }
+
+    @Test
+    void clockOfTimeToComeGoesOnFromWhereItWas() throws Exception {
+        byte[] clock = vm().getState(KvmVmState.CLOCK);
+        ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).putInt(CLOCK_FLAGS, 0);
+        long start = realtimeNanos();
+
+        vm().setClock(clock, start + TimeUnit.HOURS.toNanos(1));
+
+        long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
+        assertTrue(passed >= 0 && passed <= realtimeNanos() - start, "" + passed);
+    }
+
+    private static long nanosOf(byte[] clock) {
+        return ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).getLong();
+    }
+
+    private static long realtimeNanos() {
+        return ChronoUnit.NANOS.between(Instant.EPOCH, Instant.now());
     }
 
     @Test

@@ -145,19 +145,12 @@ final class SavedMachine {
         }
         byte[] clock = machine.kvm().getState(KvmVmState.CLOCK);
         vm.fill(KvmVmState.CLOCK.name(), clock);
-        // twice: in a new process the first links what the second has not to wait for
-        setClock(machine, clock, then);
-        setClock(machine, clock, then);
+        machine.kvm().setClock(clock, then);
         for (Vcpu vcpu : machine.vcpus()) {
             vcpu.call(KvmVcpu::tellOfPause);
         }
         vm.checkAllTaken();
         restoreDevices(machine, part(state, DEVICES), nanosSince(then));
-    }
-
-    /// What passes between a look at the host's clock and the call, the guest's is behind for good.
-    private static void setClock(Machine machine, byte[] clock, long then) throws IOException {
-        machine.kvm().setState(KvmVmState.CLOCK, KvmVmState.clockAfter(clock, nanosSince(then)));
     }
 
     private static void restoreDevices(Machine machine, Map<String, Object> tree, long elapsed)
