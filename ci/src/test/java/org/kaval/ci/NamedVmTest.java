@@ -47,7 +47,7 @@ class NamedVmTest {
     /// Without another command, each of which takes a while.
     private void killClone(String name) throws Exception {
         assertTrue(Files.exists(machines().file(name, "vm.json")), name);
-        machines().process(name).ifPresent(ProcessHandle::destroyForcibly);
+        assertTrue(machines().process(name).orElseThrow().destroyForcibly());
     }
 
     private Path payload() throws IOException {

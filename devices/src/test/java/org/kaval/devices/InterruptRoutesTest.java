@@ -8,7 +8,6 @@ import org.junit.jupiter.api.Test;
 import org.kaval.devices.MessageInterrupts.MessageInterrupt;
 import org.kaval.kvm.Kvm;
 import org.kaval.kvm.KvmVcpu;
-import org.kaval.kvm.KvmVcpuState;
 import org.kaval.kvm.KvmVm;
 import org.kaval.kvm.KvmVm.InterruptRoute;
 import org.kaval.kvm.KvmVmState;
@@ -21,40 +20,25 @@ class InterruptRoutesTest {
     /// The offset of `irr` in `struct kvm_irqchip`, behind `chip_id`, `pad` and `last_irr`.
     private static final int PIC_REQUESTS = 9;
 
-    /// The request register of a local APIC: 32 bits every 16 bytes (Intel SDM 3A, 12.8.4).
-    private static boolean isRequested(KvmVcpu vcpu, int vector) throws Exception {
-        int at = 0x200 + vector / 32 * 16 + vector % 32 / 8;
-        return (vcpu.getState(KvmVcpuState.LAPIC)[at] & 1 << vector % 8) != 0;
-    }
-
-    private static KvmVcpu withApic(KvmVm vm) throws Exception {
-        vm.createIrqchip();
-        KvmVcpu vcpu = vm.createVcpu(0);
-        byte[] apic = vcpu.getState(KvmVcpuState.LAPIC);
-        apic[0xf1] |= 1; // spurious-interrupt register, bit 8: enabled
-        vcpu.setState(KvmVcpuState.LAPIC, apic);
-        return vcpu;
-    }
-
     @Test
     void messagesGoWhereTheyAreRouted() throws Exception {
         try (Kvm kvm = Kvm.open();
                 KvmVm vm = kvm.createVm()) {
-            KvmVcpu vcpu = withApic(vm);
+            KvmVcpu vcpu = LocalApic.enabled(vm);
             var routes = new InterruptRoutes(vm);
             try (MessageInterrupt one = routes.open("one");
                     MessageInterrupt other = routes.open("other")) {
                 one.route(LOCAL_APIC, 0x41);
                 other.route(LOCAL_APIC, 0x82);
                 other.pulse();
-                Host.until("0x82 is requested", () -> isRequested(vcpu, 0x82));
-                assertFalse(isRequested(vcpu, 0x41));
+                Host.until("0x82 is requested", () -> LocalApic.isRequested(vcpu, 0x82));
+                assertFalse(LocalApic.isRequested(vcpu, 0x41));
 
                 one.route(LOCAL_APIC, 0x43);
                 one.pulse();
 
-                Host.until("0x43 is requested", () -> isRequested(vcpu, 0x43));
-                assertFalse(isRequested(vcpu, 0x41));
+                Host.until("0x43 is requested", () -> LocalApic.isRequested(vcpu, 0x43));
+                assertFalse(LocalApic.isRequested(vcpu, 0x41));
             }
         }
     }
@@ -63,7 +47,7 @@ class InterruptRoutesTest {
     void pinsStayWhereTheyAre() throws Exception {
         try (Kvm kvm = Kvm.open();
                 KvmVm vm = kvm.createVm()) {
-            withApic(vm);
+            LocalApic.enabled(vm);
             var routes = new InterruptRoutes(vm);
             try (IrqfdLine line = IrqfdLine.open(vm, 5);
                     MessageInterrupt message = routes.open("message")) {
@@ -82,7 +66,7 @@ class InterruptRoutesTest {
     void numberOfAClosedMessageIsUsedAgain() throws Exception {
         try (Kvm kvm = Kvm.open();
                 KvmVm vm = kvm.createVm()) {
-            withApic(vm);
+            LocalApic.enabled(vm);
             var routes = new InterruptRoutes(vm);
             int pins = routes.routes().size();
             try (MessageInterrupt message = routes.open("message")) {

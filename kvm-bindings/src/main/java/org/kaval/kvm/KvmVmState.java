@@ -15,6 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import org.kaval.kvm.abi.kvm_clock_data;
+import org.kaval.kvm.abi.kvm_ioapic_state;
 import org.kaval.kvm.abi.kvm_irqchip;
 import org.kaval.kvm.abi.kvm_pit_state2;
 import org.kaval.linux.ErrnoException;
@@ -32,6 +33,9 @@ public enum KvmVmState {
     PIC_SLAVE(KVM_IRQCHIP_PIC_SLAVE()),
     /// The IOAPIC (`struct kvm_irqchip`).
     IOAPIC(KVM_IRQCHIP_IOAPIC());
+
+    /// In an entry of the IOAPIC's redirection table (Intel 82093AA §3.2.4).
+    private static final long MASKED = 1 << 16;
 
     @SuppressWarnings("Immutable") // a record of numbers and a string
     private final StatePart part;
@@ -70,6 +74,19 @@ public enum KvmVmState {
             StatePart.LONG.set(view, kvm_clock_data.clock$offset(), read + Math.max(0, passed));
         }
         return now;
+    }
+
+    /// Whether the IOAPIC passes on what one of its pins is told.
+    ///
+    /// @param ioapic what {@link #IOAPIC} is
+    /// @param pin 0 to 23
+    public static boolean isUnmasked(byte[] ioapic, int pin) {
+        long at =
+                kvm_irqchip.chip$offset()
+                        + kvm_ioapic_state.redirtbl$offset()
+                        + (long) pin * Long.BYTES;
+        long entry = (long) StatePart.LONG.get(StatePart.view(ioapic), at);
+        return (entry & MASKED) == 0;
     }
 
     byte[] read(Fd fd) throws ErrnoException {

@@ -21,6 +21,7 @@ import org.kaval.devices.Doorbells;
 import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
 import org.kaval.devices.InterruptRoutes;
+import org.kaval.devices.IoapicLine;
 import org.kaval.devices.IrqfdLine;
 import org.kaval.devices.KvmDoorbells;
 import org.kaval.devices.KvmLevelLine;
@@ -214,6 +215,11 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
         onClose(line::close);
         edgeLines.add(new EdgeLine(gsi, line));
         return line;
+    }
+
+    @Override
+    public InterruptLine ioapicLine(int gsi) {
+        return new IoapicLine(vm, levelLine(gsi), gsi);
     }
 
     @Override

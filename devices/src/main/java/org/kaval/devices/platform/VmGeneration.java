@@ -1,7 +1,7 @@
 package org.kaval.devices.platform;
 
 import java.nio.file.Path;
-import org.kaval.devices.LevelLine;
+import org.kaval.devices.InterruptLine;
 import org.kaval.devices.Persistent;
 import org.kaval.devices.StateFields;
 import org.kaval.linux.ErrnoException;
@@ -19,20 +19,21 @@ public final class VmGeneration implements Persistent {
     /// Where it is: in the page below 1 MiB, which no memory map gives to the guest.
     public static final GuestRange AREA = new GuestRange(0xf_f000, 0x1000);
 
-    /// The interrupt, with an edge: the numeric coprocessor's in PCs that had one.
+    /// The interrupt, with an edge: the numeric coprocessor's in PCs that had one. Only for the
+    /// IOAPIC, as only who knows ACPI knows of it.
     public static final int IRQ = 13;
 
     private static final int SIZE = 16;
     private static final Path RANDOM = Path.of("/dev/urandom");
 
     private final GuestMemory memory;
-    private final LevelLine line;
+    private final InterruptLine line;
 
     /// Writes the first generation.
     ///
     /// @param line the line {@link #IRQ}
     /// @throws ErrnoException if the host has no random numbers
-    public VmGeneration(GuestMemory memory, LevelLine line) throws ErrnoException {
+    public VmGeneration(GuestMemory memory, InterruptLine line) throws ErrnoException {
         this.memory = memory;
         this.line = line;
         write();
@@ -43,8 +44,7 @@ public final class VmGeneration implements Persistent {
     /// @throws ErrnoException if the host has no random numbers
     public synchronized void renew() throws ErrnoException {
         write();
-        line.set(true);
-        line.set(false);
+        line.pulse();
     }
 
     private void write() throws ErrnoException {
