@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.MatchResult;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -67,6 +68,8 @@ class LinuxRestoreCommandTest {
     /// What all processes before have logged.
     private String past = "";
 
+    private int asked;
+
     private NamedMachines machines() {
         return new NamedMachines(directory.resolve("run"));
     }
@@ -85,7 +88,7 @@ class LinuxRestoreCommandTest {
         var ticks = new ArrayList<Tick>();
         for (MatchResult line : TICK.matcher(console).results().toList()) {
             int number = Integer.parseInt(line.group(1));
-            var tick = new Tick(number, Long.parseLong(line.group(2) + line.group(3)));
+            var tick = new Tick(number, micros(line.group(2), line.group(3)));
             assertEquals(ticks.size() + 1, number, console);
             assertTrue(
                     ticks.isEmpty() || tick.micros >= ticks.getLast().micros,
@@ -95,26 +98,37 @@ class LinuxRestoreCommandTest {
         return ticks;
     }
 
-    private void await(Pattern form) throws Exception {
+    private MatchResult await(Pattern form) throws Exception {
         long end = System.nanoTime() + LIMIT.toNanos();
-        while (!form.matcher(console()).find()) {
-            assertTrue(System.nanoTime() < end, () -> "no " + form);
+        while (true) {
+            String console = console();
+            Matcher found = form.matcher(console);
+            if (found.find()) {
+                return found;
+            }
+            assertTrue(System.nanoTime() < end, () -> "no " + form + ": " + console);
             Thread.sleep(50);
         }
     }
 
-    private Tick awaitTick(int number) throws Exception {
-        await(Pattern.compile("tick: %d .*\r\n".formatted(number)));
-        return ticks(console()).get(number - 1);
+    private static long micros(String seconds, String micros) {
+        return Long.parseLong(seconds + micros);
     }
 
     /// By how many microseconds the guest's clock is ahead of the host's, at least and at most.
     private record Ahead(long least, long most) {}
 
+    /// Asks the guest for the time.
     private Ahead clock() throws Exception {
+        int number = ++asked;
         long before = hostMicros();
-        Tick tick = awaitTick(ticks(console()).size() + 2); // the next one may be of before
-        return new Ahead(tick.micros - hostMicros(), tick.micros - before);
+        try (SocketChannel console = connect(file("console"))) {
+            console.write(ByteBuffer.wrap((number + "\n").getBytes(US_ASCII)));
+            MatchResult answer =
+                    await(Pattern.compile("asked: %d (\\d+)\\.(\\d{6})\r\n".formatted(number)));
+            long guest = micros(answer.group(1), answer.group(2));
+            return new Ahead(guest - hostMicros(), guest - before);
+        }
     }
 
     private static long hostMicros() {
@@ -149,7 +163,7 @@ class LinuxRestoreCommandTest {
                 List.of("--name", NAME, "--detach", "--cpus", "4", "--disk", disk.toString());
         try {
             machines().start(GUEST.arguments("", options));
-            awaitTick(1);
+            await(TICK);
             Ahead ahead = clock();
             for (int i = 0; i < ROUNDS; i++) {
                 pause();
