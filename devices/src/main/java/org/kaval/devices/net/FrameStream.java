@@ -107,7 +107,7 @@ final class FrameStream implements NetQueue, AutoCloseable {
                 return size;
             }
             if (count < 0) {
-                return incomplete();
+                return incomplete(from);
             }
             into.copyTo(0, partial, 0, count);
             partialBytes = (int) count;
@@ -115,7 +115,7 @@ final class FrameStream implements NetQueue, AutoCloseable {
         while (partialBytes < size) {
             long count = read(from, partialOnly, partialBytes, size - partialBytes);
             if (count < 0) {
-                return incomplete();
+                return incomplete(from);
             }
             partialBytes += (int) count;
         }
@@ -129,8 +129,8 @@ final class FrameStream implements NetQueue, AutoCloseable {
     }
 
     /// A frame of one that has gone is not worth waiting for.
-    private long incomplete() {
-        return connection == null ? LOST : WOULD_WAIT;
+    private long incomplete(Fd from) {
+        return connection == from ? WOULD_WAIT : LOST;
     }
 
     /// @return -1 if nothing is there, or nobody
@@ -158,15 +158,19 @@ final class FrameStream implements NetQueue, AutoCloseable {
         }
         Fd accepted = UnixSocket.accept(waiting);
         if (accepted != null) {
-            Consumer<Boolean> told;
-            synchronized (this) {
-                connection = accepted;
-                told = listener;
-            }
-            owner.connected();
-            tell(told, true);
+            connect(accepted);
         }
         return accepted;
+    }
+
+    private void connect(Fd to) {
+        Consumer<Boolean> told;
+        synchronized (this) {
+            connection = to;
+            told = listener;
+        }
+        owner.connected();
+        tell(told, true);
     }
 
     private void disconnect(String why) {
@@ -177,8 +181,11 @@ final class FrameStream implements NetQueue, AutoCloseable {
         }
         nextBytes = 0;
         partialBytes = 0;
-        owner.disconnected(why);
         tell(told, false);
+        Fd other = owner.disconnected(why);
+        if (other != null) {
+            connect(other);
+        }
     }
 
     private static void tell(@Nullable Consumer<Boolean> told, boolean up) {

@@ -22,24 +22,45 @@ import org.kaval.linux.UnixSocket;
 /// QEMU's `-netdev stream` and passt speak. Joins two guests, or a guest and a program.
 ///
 /// Whoever comes first listens, and the second connects. When the other one goes, the link is down
-/// until the next comes; one that was connected stays without then.
+/// until the next comes; one that was connected looks who listens then, or does so itself.
 public final class SocketBackend implements NetBackend {
     private static final Logger LOG = System.getLogger(SocketBackend.class.getName());
 
     /// Nobody needs the folder for as long; but whoever can read it can lock it.
     private static final Duration FOLDER_LIMIT = Duration.ofSeconds(10);
 
+    /// The same where frames have to wait for it.
+    private static final Duration REJOIN_LIMIT = Duration.ofSeconds(1);
+
+    /// One that ends may listen a little longer than it is connected.
+    private static final Duration REJOIN_DELAY = Duration.ofMillis(100);
+
+    /// One that stays for a shorter time has not come for frames.
+    private static final Duration SHORT_STAY = Duration.ofSeconds(1);
+
+    private static final int MAX_SHORT_STAYS = 10;
+
     private final String name;
-    private final @Nullable Path path; // to delete
-    private final @Nullable Fd listener;
+    private final @Nullable Path path; // where others are looked for; null: nowhere
     private final FrameStream stream;
 
-    private SocketBackend(
-            String name, @Nullable Path path, @Nullable Fd listener, @Nullable Fd connection) {
+    // who receives
+    private volatile @Nullable Fd listener;
+    private long joined = System.nanoTime();
+    private int shortStays;
+
+    private SocketBackend(String name, @Nullable Path path, End end) {
         this.name = name;
         this.path = path;
-        this.listener = listener;
-        this.stream = new FrameStream(this, connection);
+        this.listener = end.listener;
+        this.stream = new FrameStream(this, end.connection);
+    }
+
+    /// One of the two.
+    private record End(@Nullable Fd listener, @Nullable Fd connection) {
+        static End connect(Path path) throws ErrnoException {
+            return new End(null, UnixSocket.connect(path));
+        }
     }
 
     /// Connects to who listens at `path`, or listens there if nobody does.
@@ -51,8 +72,17 @@ public final class SocketBackend implements NetBackend {
 
     /// @param limit for how long to wait for others that are about to do the same
     static SocketBackend open(Path path, Duration limit) throws IOException {
+        return new SocketBackend(path.toString(), path, join(path, limit));
+    }
+
+    /// Connects to who listens at `path`, and to nobody else later.
+    public static SocketBackend connect(Path path) throws ErrnoException {
+        return new SocketBackend(path.toString(), null, End.connect(path));
+    }
+
+    private static End join(Path path, Duration limit) throws IOException {
         try (Fd _ = lockFolder(path, limit)) {
-            return openAlone(path);
+            return joinAlone(path);
         }
     }
 
@@ -82,9 +112,9 @@ public final class SocketBackend implements NetBackend {
         }
     }
 
-    private static SocketBackend openAlone(Path path) throws IOException {
+    private static End joinAlone(Path path) throws IOException {
         try {
-            return connect(path);
+            return End.connect(path);
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ECONNREFUSED) {
                 deleteSocket(path);
@@ -93,21 +123,16 @@ public final class SocketBackend implements NetBackend {
             }
         }
         try {
-            return new SocketBackend(path.toString(), path, UnixSocket.listen(path), null);
+            return new End(UnixSocket.listen(path), null);
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT) {
                 throw new NoSuchFileException(String.valueOf(path.toAbsolutePath().getParent()));
             }
             if (e.errno() == Errno.EADDRINUSE) { // somebody was faster
-                return connect(path);
+                return End.connect(path);
             }
             throw e;
         }
-    }
-
-    /// Connects to who listens at `path`.
-    public static SocketBackend connect(Path path) throws ErrnoException {
-        return new SocketBackend(path.toString(), null, null, UnixSocket.connect(path));
     }
 
     /// Nobody listens there any more; but what is no socket is somebody's.
@@ -127,14 +152,37 @@ public final class SocketBackend implements NetBackend {
         LOG.log(Level.INFO, "{0}: connected", name);
     }
 
-    void disconnected(String why) {
-        LOG.log(
-                Level.WARNING,
-                listener != null
-                        ? "{0}: {1}; the link is down until the next comes"
-                        : "{0}: {1}; the link stays down",
-                name,
-                why);
+    /// Looks for another end where there was one. By who receives.
+    ///
+    /// @return the connection; null if somebody is to come, or nobody any more
+    @Nullable Fd disconnected(String why) {
+        if (listener != null) {
+            LOG.log(Level.WARNING, "{0}: {1}; the link is down until the next comes", name, why);
+            return null;
+        }
+        boolean isShort = System.nanoTime() - joined < SHORT_STAY.toNanos();
+        shortStays = isShort ? shortStays + 1 : 0;
+        if (path == null || shortStays > MAX_SHORT_STAYS) {
+            LOG.log(Level.WARNING, "{0}: {1}; the link stays down", name, why);
+            return null;
+        }
+        LOG.log(Level.WARNING, "{0}: {1}", name, why);
+        return rejoin(path);
+    }
+
+    private @Nullable Fd rejoin(Path where) {
+        try {
+            Thread.sleep(REJOIN_DELAY);
+            End end = join(where, REJOIN_LIMIT);
+            joined = System.nanoTime();
+            listener = end.listener;
+            return end.connection;
+        } catch (InterruptedException _) {
+            Thread.currentThread().interrupt();
+        } catch (IOException e) {
+            LOG.log(Level.WARNING, "{0}: {1}; the link stays down", name, e.getMessage());
+        }
+        return null;
     }
 
     @Override
@@ -165,15 +213,14 @@ public final class SocketBackend implements NetBackend {
     @Override
     public void close() {
         stream.close();
-        if (path != null) {
+        Fd end = listener;
+        if (path != null && end != null) {
             try {
                 Files.deleteIfExists(path); // while it is this one's still
             } catch (IOException e) {
                 LOG.log(Level.WARNING, "cannot delete {0}: {1}", path, e.toString());
             }
-        }
-        if (listener != null) {
-            listener.close();
+            end.close();
         }
     }
 }

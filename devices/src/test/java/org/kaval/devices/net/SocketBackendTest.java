@@ -1,19 +1,31 @@
 package org.kaval.devices.net;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.BooleanSupplier;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.kaval.linux.Fd;
 import org.kaval.linux.FileLock;
+import org.kaval.linux.IoVector;
 import org.kaval.linux.UnixSocket;
 
+@Timeout(60)
 class SocketBackendTest {
     /// Without a lock, some of them go wrong.
     private static final int ROUNDS = 200;
@@ -51,6 +63,94 @@ class SocketBackendTest {
                     assertTrue(areJoined(first, second), "round " + i);
                 }
             }
+        }
+    }
+
+    @Test
+    void oneThatWasConnectedListensWhenTheOtherHasGone() throws Exception {
+        Path path = directory.resolve("cable");
+        SocketBackend first = SocketBackend.open(path);
+        try (SocketBackend second = SocketBackend.open(path)) {
+            var links = new ArrayList<Boolean>();
+            second.onLink(links::add);
+            first.close();
+            awaitFrame(second, () -> second.listener() != null);
+            try (SocketBackend third = SocketBackend.open(path)) {
+                assertTrue(areJoined(second, third));
+                third.queue(0).send(frame(60));
+                assertEquals(60, awaitFrame(second, () -> false));
+                second.queue(0).send(frame(61));
+                assertEquals(61, awaitFrame(third, () -> false));
+                assertEquals(List.of(true, false, true), links);
+            }
+        }
+        assertFalse(Files.exists(path));
+    }
+
+    @Test
+    void oneThatWasConnectedComesAgainToWhoStillListens() throws Exception {
+        Path path = directory.resolve("cable");
+        try (Fd listener = UnixSocket.listen(path);
+                SocketBackend backend = SocketBackend.open(path)) {
+            accept(listener).close();
+            awaitFrame(backend, () -> backend.queue(0).output() != null);
+            try (Fd connection = accept(listener)) {
+                connection.writev(IoVector.of(MemorySegment.ofBuffer(direct(0, 0, 0, 1, 9))), 0, 5);
+                assertEquals(1, awaitFrame(backend, () -> false));
+            }
+        }
+        assertTrue(Files.exists(path));
+    }
+
+    @Test
+    void oneThatIsSentAwayEachTimeGivesUp() throws Exception {
+        Path path = directory.resolve("cable");
+        try (Fd listener = UnixSocket.listen(path);
+                SocketBackend backend = SocketBackend.open(path)) {
+            NetQueue queue = backend.queue(0);
+            int times = 0;
+            while (queue.output() != null) {
+                accept(listener).close();
+                times++;
+                Fd before = queue.output();
+                awaitFrame(backend, () -> queue.output() != before);
+            }
+            assertTrue(times > 10, times + " times");
+            assertNull(queue.input());
+        }
+    }
+
+    private static Fd accept(Fd listener) throws Exception {
+        Fd accepted = UnixSocket.accept(listener);
+        while (accepted == null) {
+            Thread.sleep(1);
+            accepted = UnixSocket.accept(listener);
+        }
+        return accepted;
+    }
+
+    private static ByteBuffer direct(int... bytes) {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(bytes.length);
+        for (int b : bytes) {
+            buffer.put((byte) b);
+        }
+        return buffer.flip();
+    }
+
+    private static IoVector frame(int size) {
+        return IoVector.of(MemorySegment.ofBuffer(ByteBuffer.allocateDirect(size)));
+    }
+
+    /// Looks for frames, as the thread of a device does.
+    ///
+    /// @return the size of the next; below 0 if something else was first
+    private static long awaitFrame(SocketBackend backend, BooleanSupplier orElse) throws Exception {
+        while (true) {
+            long size = backend.queue(0).peek();
+            if (size >= 0 || orElse.getAsBoolean()) {
+                return size;
+            }
+            Thread.sleep(1);
         }
     }
 

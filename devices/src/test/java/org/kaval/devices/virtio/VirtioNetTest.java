@@ -10,8 +10,10 @@ import static org.kaval.devices.virtio.DeviceDriver.DEFAULT;
 import static org.kaval.devices.virtio.DeviceDriver.until;
 
 import java.io.IOException;
+import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -294,6 +296,40 @@ class VirtioNetTest {
         driver.submit(RX, Buffer.toWrite(DATA, 2048));
         peerSends(frame(MAC, 62));
         assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
+    }
+
+    @Test
+    void deviceThatWasConnectedIsFoundByAPeerThatIsStartedAgain() throws IOException {
+        close();
+        Path path = directory.resolve("of-peer");
+        try (var listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            listener.bind(UnixDomainSocketAddress.of(path));
+            net = new VirtioNet("net", SocketBackend.open(path), VirtioNet.Options.of(MAC));
+            driver = new DeviceDriver(net);
+            driver.begin(ALL);
+            peer = listener.accept();
+            until("the link is up", net::isLinkUp);
+        }
+        Files.delete(path);
+        peer.close();
+        until("the link is down", () -> !net.isLinkUp());
+
+        until("it listens", () -> connects(path));
+        until("the link is up", net::isLinkUp);
+        send(frame(-1, 61));
+        assertArrayEquals(frame(-1, 61), peerReceives());
+        driver.submit(RX, Buffer.toWrite(DATA, 2048));
+        peerSends(frame(MAC, 62));
+        assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
+    }
+
+    private boolean connects(Path path) {
+        try {
+            peer = SocketChannel.open(UnixDomainSocketAddress.of(path));
+            return true;
+        } catch (IOException _) {
+            return false;
+        }
     }
 
     @Test
