@@ -13,7 +13,6 @@ import org.kaval.devices.StateException;
 import org.kaval.devices.StateFields;
 import org.kaval.kvm.Capability;
 import org.kaval.kvm.Kvm;
-import org.kaval.kvm.KvmMsr;
 import org.kaval.kvm.KvmVcpu;
 import org.kaval.kvm.KvmVcpuState;
 import org.kaval.kvm.KvmVmState;
@@ -39,8 +38,6 @@ final class SavedMachine {
     /// Parts of the kernel's state, in the order in which they are read.
     private static final List<KvmVmState> CHIPS =
             List.of(KvmVmState.PIT, KvmVmState.PIC_MASTER, KvmVmState.PIC_SLAVE, KvmVmState.IOAPIC);
-
-    private static final int TSC = 0x10;
 
     /// KVM keeps a frequency of its own for a machine whose TSC is further off (as QEMU has it).
     private static final double TSC_TOLERANCE = 250e-6;
@@ -191,18 +188,12 @@ final class SavedMachine {
                                 .formatted(xsave.length, size));
             }
         }
-        long cycles = cycles(nanosSince(then), kilohertz); // as late as can be
-        List<KvmMsr> msrs =
-                state.msrs().stream()
-                        .map(msr ->
-                                msr.index() == TSC ? new KvmMsr(TSC, msr.value() + cycles) : msr)
-                        .toList();
         new VcpuState(
                         state.parts(),
                         new VcpuState.XsaveArea(Arrays.copyOf(xsave, size)),
-                        msrs,
+                        state.msrs(),
                         state.cpuid())
-                .write(vcpu, xsaveSize);
+                .write(vcpu, xsaveSize, () -> cycles(nanosSince(then), kilohertz));
     }
 
     private static void setTscFrequency(KvmVcpu vcpu, long kilohertz) throws IOException {

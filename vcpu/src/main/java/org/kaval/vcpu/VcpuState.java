@@ -5,6 +5,8 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntPredicate;
+import java.util.function.LongSupplier;
 import org.kaval.kvm.CpuidEntry;
 import org.kaval.kvm.KvmMsr;
 import org.kaval.kvm.KvmVcpu;
@@ -22,6 +24,9 @@ public record VcpuState(
         XsaveArea xsave,
         List<KvmMsr> msrs,
         List<CpuidEntry> cpuid) {
+    /// IA32_TIME_STAMP_COUNTER.
+    private static final int TSC = 0x10;
+
     /// IA32_TSC_DEADLINE: armed only once the APIC and the TSC are what they were.
     private static final int TSC_DEADLINE = 0x6e0;
 
@@ -74,8 +79,9 @@ public record VcpuState(
 
     /// Writes the state to a vCPU that has not run yet; on its thread.
     ///
+    /// @param passed what to add to the time-stamp counter; asked right before that is written
     /// @throws IOException if the kernel refused a part, or an MSR that the other host had
-    public void write(KvmVcpu vcpu, int xsaveSize) throws IOException {
+    public void write(KvmVcpu vcpu, int xsaveSize, LongSupplier passed) throws IOException {
         vcpu.setCpuid(cpuid);
         write(vcpu, KvmVcpuState.MP_STATE);
         write(vcpu, KvmVcpuState.REGS);
@@ -84,9 +90,16 @@ public record VcpuState(
         vcpu.setXsave(xsaveSize, xsave.bytes);
         write(vcpu, KvmVcpuState.DEBUGREGS);
         write(vcpu, KvmVcpuState.LAPIC); // in the mode that SREGS2's APIC base says
-        writeMsrs(vcpu, msrs.stream().filter(msr -> msr.index() != TSC_DEADLINE).toList());
-        writeMsrs(vcpu, msrs.stream().filter(msr -> msr.index() == TSC_DEADLINE).toList());
+        writeMsrs(vcpu, msrs(index -> index != TSC && index != TSC_DEADLINE));
+        for (KvmMsr tsc : msrs(index -> index == TSC)) {
+            writeMsrs(vcpu, List.of(new KvmMsr(TSC, tsc.value() + passed.getAsLong())));
+        }
+        writeMsrs(vcpu, msrs(index -> index == TSC_DEADLINE));
         write(vcpu, KvmVcpuState.VCPU_EVENTS); // last: other parts may clear what is pending
+    }
+
+    private List<KvmMsr> msrs(IntPredicate which) {
+        return msrs.stream().filter(msr -> which.test(msr.index())).toList();
     }
 
     private void write(KvmVcpu vcpu, KvmVcpuState part) throws IOException {

@@ -96,13 +96,14 @@ class VcpuStateTest {
     @Test
     void timeStampCounterGoesOnFromWhereItWasIfItCanBeShifted() throws Exception {
         long tsc = 1L << 50;
+        long passed = 1L << 49;
         try (TinyGuest source = stoppedInTheMiddle();
                 TinyGuest target = TinyGuest.withIrqchip(TinyGuest.REAL16)) {
             VcpuState own = read(source);
-            List<KvmMsr> msrs = List.of(new KvmMsr(TSC, tsc));
+            List<KvmMsr> msrs = List.of(new KvmMsr(TSC, tsc - passed));
             boolean hosts = tsc(read(target)) > FIRST_SECONDS;
 
-            write(target, new VcpuState(own.parts(), own.xsave(), msrs, own.cpuid()));
+            write(target, new VcpuState(own.parts(), own.xsave(), msrs, own.cpuid()), passed);
 
             long after = tsc(read(target));
             boolean shifted = after >= tsc && after < 2 * tsc;
@@ -229,9 +230,14 @@ class VcpuStateTest {
 
     private static void write(TinyGuest guest, VcpuState state)
             throws IOException, InterruptedException {
+        write(guest, state, 0);
+    }
+
+    private static void write(TinyGuest guest, VcpuState state, long passed)
+            throws IOException, InterruptedException {
         guest.vcpu()
                 .call(vcpu -> {
-                    state.write(vcpu, xsaveSize(guest));
+                    state.write(vcpu, xsaveSize(guest), () -> passed);
                     return true;
                 });
     }
