@@ -15,7 +15,6 @@ import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
-import org.kaval.linux.FileLock;
 import org.kaval.linux.UnixSocket;
 
 /// Frames over a Unix stream socket, each behind its length in four bytes, the highest first: what
@@ -26,10 +25,7 @@ import org.kaval.linux.UnixSocket;
 public final class SocketBackend implements NetBackend {
     private static final Logger LOG = System.getLogger(SocketBackend.class.getName());
 
-    /// Nobody needs the folder for as long; but whoever can read it can lock it.
-    private static final Duration FOLDER_LIMIT = Duration.ofSeconds(10);
-
-    /// The same where frames have to wait for it.
+    /// For how long frames wait for a folder that is locked.
     private static final Duration REJOIN_LIMIT = Duration.ofSeconds(1);
 
     /// One that ends may listen a little longer than it is connected.
@@ -67,7 +63,7 @@ public final class SocketBackend implements NetBackend {
     ///
     /// @throws IOException if neither is possible
     public static SocketBackend open(Path path) throws IOException {
-        return open(path, FOLDER_LIMIT);
+        return open(path, UnixSocket.FOLDER_LIMIT);
     }
 
     /// @param limit for how long to wait for others that are about to do the same
@@ -81,34 +77,8 @@ public final class SocketBackend implements NetBackend {
     }
 
     private static End join(Path path, Duration limit) throws IOException {
-        try (Fd _ = lockFolder(path, limit)) {
+        try (Fd _ = UnixSocket.lockFolder(path, limit)) {
             return joinAlone(path);
-        }
-    }
-
-    /// Between making a socket and listening there it looks as one that nobody listens at any more,
-    /// which another would delete.
-    ///
-    /// @return null if this user cannot
-    private static @Nullable Fd lockFolder(Path path, Duration limit) {
-        Fd folder = null;
-        boolean done = false;
-        try {
-            folder = Fd.open(path.resolveSibling("."), Fd.Access.READ);
-            if (!FileLock.await(folder, limit)) {
-                LOG.log(Level.WARNING, "{0}: somebody has locked its folder", path);
-            }
-            done = true;
-            return folder;
-        } catch (InterruptedException _) {
-            Thread.currentThread().interrupt();
-            return null;
-        } catch (ErrnoException _) {
-            return null;
-        } finally {
-            if (!done && folder != null) {
-                folder.close();
-            }
         }
     }
 

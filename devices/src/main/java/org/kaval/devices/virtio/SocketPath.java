@@ -24,6 +24,12 @@ final class SocketPath {
 
     /// Listens at `path`, for its owner only. A socket that nobody listens at any more is replaced.
     static Fd listen(Path path) throws IOException {
+        try (Fd _ = UnixSocket.lockFolder(path, UnixSocket.FOLDER_LIMIT)) {
+            return listenAlone(path);
+        }
+    }
+
+    private static Fd listenAlone(Path path) throws IOException {
         try {
             return UnixSocket.listen(path);
         } catch (ErrnoException e) {
