@@ -297,7 +297,8 @@ public final class KvmVm implements AutoCloseable {
     /// the guest's is behind.
     ///
     /// @param clock what {@link #getState} returned for {@link KvmVmState#CLOCK}
-    /// @param realtime when that was, in nanoseconds since 1970; nothing is added if it is to come
+    /// @param realtime when that was, in nanoseconds since 1970, for a clock that the kernel has
+    ///   not itself said it of; nothing is added if it is to come
     public void setClock(byte[] clock, long realtime) throws ErrnoException {
         boolean added = (check(Capability.ADJUST_CLOCK) & KVM_CLOCK_REALTIME()) != 0;
         setState(KvmVmState.CLOCK, KvmVmState.clockSince(clock, realtime, added));

@@ -23,10 +23,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
 import org.kaval.kvm.KvmVm.Doorbell;
 import org.kaval.kvm.KvmVm.Doorbell.AddressSpace;
 import org.kaval.kvm.KvmVm.InterruptRoute;
+import org.kaval.kvm.abi.KvmAbi;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.EventFd;
@@ -48,6 +48,8 @@ class KvmVmTest {
 
     /// Of `struct kvm_clock_data`.
     private static final int CLOCK_FLAGS = 8;
+
+    private static final int CLOCK_REALTIME = 16;
 
     private @Nullable KvmVm created;
 
@@ -395,20 +397,49 @@ class KvmVmTest {
         assertTrue(after < fields.getLong(0) + hour);
     }
 
-    @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void clockGoesOnAsIfItHadNotStoodStill(boolean added) throws Exception {
-        long hour = TimeUnit.HOURS.toNanos(1);
+    @Test
+    void clockGoesOnAsIfItHadNotStoodStill() throws Exception {
+        assertHourIsAdded(vm()::setClock);
+    }
+
+    @Test
+    void clockGoesOnAsIfItHadNotStoodStillWhereTheKernelDoesNotAddIt() throws Exception {
+        assertHourIsAdded((clock, realtime) ->
+                vm().setState(KvmVmState.CLOCK, KvmVmState.clockSince(clock, realtime, false)));
+    }
+
+    private interface ClockSetting {
+        void set(byte[] clock, long realtime) throws ErrnoException;
+    }
+
+    private void assertHourIsAdded(ClockSetting setting) throws Exception {
         byte[] clock = vm().getState(KvmVmState.CLOCK);
         ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).putInt(CLOCK_FLAGS, 0);
-        long before = nanosOf(clock);
-        long earliest = realtimeNanos();
+        long hour = TimeUnit.HOURS.toNanos(1);
+        long start = realtimeNanos();
 
-        vm().setState(KvmVmState.CLOCK, KvmVmState.clockSince(clock, earliest - hour, added));
+        setting.set(clock, start - hour);
 
-        long after = nanosOf(vm().getState(KvmVmState.CLOCK));
-        long most = hour + realtimeNanos() - earliest;
-        assertTrue(after - before >= hour && after - before <= most, before + " to " + after);
+        long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
+        long most = hour + realtimeNanos() - start;
+        assertTrue(passed >= hour && passed <= most, passed + " of " + most);
+    }
+
+    @Test
+    void whenAClockWasReadIsWhatTheKernelSays() throws Exception {
+        byte[] clock = vm().getState(KvmVmState.CLOCK);
+        long hour = TimeUnit.HOURS.toNanos(1);
+        long start = realtimeNanos();
+        ByteBuffer.wrap(clock)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putInt(CLOCK_FLAGS, KvmAbi.KVM_CLOCK_REALTIME())
+                .putLong(CLOCK_REALTIME, start - hour);
+
+        vm().setClock(clock, 0);
+
+        long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
+        long most = hour + realtimeNanos() - start;
+        assertTrue(passed >= hour && passed <= most, passed + " of " + most);
     }
 
     @Test
