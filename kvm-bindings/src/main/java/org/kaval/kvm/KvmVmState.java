@@ -1,5 +1,6 @@
 package org.kaval.kvm;
 
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static org.kaval.kvm.abi.KvmAbi.KVM_CLOCK_REALTIME;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GET_CLOCK;
 import static org.kaval.kvm.abi.KvmAbi.KVM_GET_IRQCHIP;
@@ -17,6 +18,7 @@ import java.time.temporal.ChronoUnit;
 import org.kaval.kvm.abi.kvm_clock_data;
 import org.kaval.kvm.abi.kvm_ioapic_state;
 import org.kaval.kvm.abi.kvm_irqchip;
+import org.kaval.kvm.abi.kvm_pic_state;
 import org.kaval.kvm.abi.kvm_pit_state2;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
@@ -76,17 +78,24 @@ public enum KvmVmState {
         return now;
     }
 
-    /// Whether the IOAPIC passes on what one of its pins is told.
+    /// Whether an interrupt controller passes on what its pin is told: the guest has set it up, and
+    /// has not masked that.
     ///
-    /// @param ioapic what {@link #IOAPIC} is
-    /// @param pin 0 to 23
-    public static boolean isUnmasked(byte[] ioapic, int pin) {
-        long at =
-                kvm_irqchip.chip$offset()
-                        + kvm_ioapic_state.redirtbl$offset()
-                        + (long) pin * Long.BYTES;
-        long entry = (long) StatePart.LONG.get(StatePart.view(ioapic), at);
-        return (entry & MASKED) == 0;
+    /// @param pin of {@link #IOAPIC} 0 to 23, of an 8259 0 to 7
+    /// @throws IllegalStateException if this is none
+    public boolean passesOn(KvmVm vm, int pin) throws ErrnoException {
+        MemorySegment chip = StatePart.view(vm.getState(this)).asSlice(kvm_irqchip.chip$offset());
+        return switch (this) {
+            case IOAPIC -> {
+                long at = kvm_ioapic_state.redirtbl$offset() + (long) pin * Long.BYTES;
+                yield ((long) StatePart.LONG.get(chip, at) & MASKED) == 0;
+            }
+            case PIC_MASTER, PIC_SLAVE -> {
+                boolean isSetUp = chip.get(JAVA_BYTE, kvm_pic_state.irq_base$offset()) != 0;
+                yield isSetUp && (chip.get(JAVA_BYTE, kvm_pic_state.imr$offset()) >> pin & 1) == 0;
+            }
+            case CLOCK, PIT -> throw new IllegalStateException(this + " has no pins");
+        };
     }
 
     byte[] read(Fd fd) throws ErrnoException {

@@ -34,7 +34,7 @@ import org.kaval.memory.GuestRange;
 /// | 0xa0-0xa1     | second 8259, in the kernel                |                |
 /// | 0xf4-0xf7     | debug exit                                |                |
 /// | 0x3f8-0x3ff   | first serial port                         | 4              |
-/// |               | the machine's generation                  | 13, IOAPIC only |
+/// |               | the machine's generation                  | 13             |
 /// | 0x4d0-0x4d1   | edge or level of the 8259s, in the kernel |                |
 /// | 0x505         | panic notifier                            |                |
 /// | 0x600-0x60b   | ACPI power management                     | 9, level       |

@@ -21,7 +21,6 @@ import org.kaval.devices.Doorbells;
 import org.kaval.devices.EventLoop;
 import org.kaval.devices.InterruptLine;
 import org.kaval.devices.InterruptRoutes;
-import org.kaval.devices.IoapicLine;
 import org.kaval.devices.IrqfdLine;
 import org.kaval.devices.KvmDoorbells;
 import org.kaval.devices.KvmLevelLine;
@@ -30,6 +29,7 @@ import org.kaval.devices.LoopTimer;
 import org.kaval.devices.MessageInterrupts;
 import org.kaval.devices.Persistent;
 import org.kaval.devices.SharedLine;
+import org.kaval.devices.WantedLine;
 import org.kaval.devices.pci.PciBus;
 import org.kaval.devices.virtio.VirtQueue;
 import org.kaval.kvm.Capability;
@@ -218,8 +218,8 @@ final class Machine implements MachineContext, ExitHandler, AutoCloseable {
     }
 
     @Override
-    public InterruptLine ioapicLine(int gsi) {
-        return new IoapicLine(vm, levelLine(gsi), gsi);
+    public InterruptLine wantedLine(int gsi) {
+        return new WantedLine(vm, levelLine(gsi), gsi);
     }
 
     @Override

@@ -35,10 +35,9 @@ public interface MachineContext {
     /// Opens interrupt line `gsi`, which closes with the machine: 0 to 15 are the ISA interrupts.
     InterruptLine interruptLine(int gsi) throws ErrnoException;
 
-    /// Interrupt line `gsi`, which only the IOAPIC passes on.
-    ///
-    /// @throws IllegalArgumentException if the machine has no such line
-    InterruptLine ioapicLine(int gsi);
+    /// Interrupt line `gsi`, 8 to 15, for those guests only that have set up an interrupt
+    /// controller to pass it on.
+    InterruptLine wantedLine(int gsi);
 
     /// One more end of interrupt line `gsi`, which is a level and may be shared: 9 for ACPI, 16 to
     /// 23 for PCI.

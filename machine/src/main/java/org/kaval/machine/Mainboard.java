@@ -106,7 +106,7 @@ final class Mainboard {
     }
 
     void attachGeneration(MachineContext machine) throws ErrnoException {
-        var device = new VmGeneration(machine.memory(), machine.ioapicLine(VmGeneration.IRQ));
+        var device = new VmGeneration(machine.memory(), machine.wantedLine(VmGeneration.IRQ));
         machine.persist("generation", device);
         machine.describe(PcDevices.generation());
         machine.describe(PcDevices.generationEvent());

@@ -19,8 +19,8 @@ public final class VmGeneration implements Persistent {
     /// Where it is: in the page below 1 MiB, which no memory map gives to the guest.
     public static final GuestRange AREA = new GuestRange(0xf_f000, 0x1000);
 
-    /// The interrupt, with an edge: the numeric coprocessor's in PCs that had one. Only for the
-    /// IOAPIC, as only who knows ACPI knows of it.
+    /// The interrupt, with an edge: the numeric coprocessor's in PCs that had one. Only for guests
+    /// that have asked for it at an interrupt controller.
     public static final int IRQ = 13;
 
     private static final int SIZE = 16;

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.kaval.kvm.Kvm;
 import org.kaval.kvm.KvmVcpu;
 import org.kaval.kvm.KvmVm;
@@ -14,23 +16,26 @@ import org.kaval.kvm.KvmVmState;
 import org.kaval.testing.NeedsKvm;
 
 @NeedsKvm
-class IoapicLineTest {
+class WantedLineTest {
     private static final int GSI = 13;
     private static final int VECTOR = 0x41;
 
-    /// The offset of `irr` in `struct kvm_irqchip`, behind `chip_id`, `pad` and `last_irr`.
+    // struct kvm_irqchip: chip_id and pad, then struct kvm_pic_state: last_irr, irr, imr, isr,
+    // priority_add, irq_base
     private static final int PIC_REQUESTS = 9;
+    private static final int PIC_MASK = 10;
+    private static final int PIC_BASE = 13;
 
     /// The offset of `redirtbl`: `struct kvm_ioapic_state` begins with the base address and four
     /// words.
     private static final int IOAPIC_TABLE = 8 + 8 + 4 * 4;
 
     private static InterruptLine line(KvmVm vm) {
-        return new IoapicLine(vm, new KvmLevelLine(vm, GSI), GSI);
+        return new WantedLine(vm, new KvmLevelLine(vm, GSI), GSI);
     }
 
     @Test
-    void whoHasNotAskedForItAtTheIoapicDoesNotGetItFromThe8259() throws Exception {
+    void whoHasSetNothingUpDoesNotGetIt() throws Exception {
         try (Kvm kvm = Kvm.open();
                 KvmVm vm = kvm.createVm()) {
             LocalApic.enabled(vm);
@@ -42,7 +47,7 @@ class IoapicLineTest {
     }
 
     @Test
-    void whoHasAskedForItGetsIt() throws Exception {
+    void whoHasAskedForItAtTheIoapicGetsIt() throws Exception {
         try (Kvm kvm = Kvm.open();
                 KvmVm vm = kvm.createVm()) {
             KvmVcpu vcpu = LocalApic.enabled(vm);
@@ -57,5 +62,29 @@ class IoapicLineTest {
 
             assertTrue(LocalApic.isRequested(vcpu, VECTOR));
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0x00, 0x00, true", "0x00, 0x20, false", "0x04, 0x00, false", "0xfb, 0xdf, true"})
+    void whoHasAskedForItAtThe8259sGetsIt(int masterMask, int slaveMask, boolean gets)
+            throws Exception {
+        try (Kvm kvm = Kvm.open();
+                KvmVm vm = kvm.createVm()) {
+            LocalApic.enabled(vm);
+            setUp(vm, KvmVmState.PIC_MASTER, 0x30, masterMask);
+            setUp(vm, KvmVmState.PIC_SLAVE, 0x38, slaveMask);
+
+            line(vm).pulse();
+
+            int requests = vm.getState(KvmVmState.PIC_SLAVE)[PIC_REQUESTS];
+            assertEquals(gets ? 1 << (GSI - 8) : 0, requests);
+        }
+    }
+
+    private static void setUp(KvmVm vm, KvmVmState pic, int base, int mask) throws Exception {
+        byte[] state = vm.getState(pic);
+        state[PIC_BASE] = (byte) base;
+        state[PIC_MASK] = (byte) mask;
+        vm.setState(pic, state);
     }
 }
