@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 import org.kaval.devices.Persistent;
 import org.kaval.devices.StateException;
 import org.kaval.devices.StateFields;
@@ -87,15 +88,17 @@ final class SavedMachine {
         for (KvmVmState chip : CHIPS) {
             vm.bytes(chip.name(), machine.kvm().getState(chip));
         }
-        vm.number(REALTIME, realtimeNanos());
+        long kilohertz = knowsTsc ? machine.vcpus().getFirst().call(KvmVcpu::tscKilohertz) : 0;
+        long now = realtimeNanos();
+        vm.number(REALTIME, now);
         vm.bytes(KvmVmState.CLOCK.name(), machine.kvm().getState(KvmVmState.CLOCK));
+        LongSupplier passed = () -> cycles(nanosSince(now), kilohertz);
         var vcpus = new LinkedHashMap<String, Object>();
         for (Vcpu vcpu : machine.vcpus()) {
-            VcpuState state = vcpu.call(each -> VcpuState.read(each, xsaveSize, msrs));
+            VcpuState state = vcpu.call(each -> VcpuState.read(each, xsaveSize, msrs, passed));
             vcpus.put(Integer.toString(vcpu.index()), VcpuFields.of(state));
         }
         if (knowsTsc) {
-            long kilohertz = machine.vcpus().getFirst().call(KvmVcpu::tscKilohertz);
             vm.number(TSC_KILOHERTZ, kilohertz);
         }
         StateFields devices = StateFields.saving();

@@ -1,6 +1,7 @@
 package org.kaval.vcpu;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
@@ -63,18 +64,26 @@ public record VcpuState(
     ///
     /// @param xsaveSize what {@link org.kaval.kvm.Capability#XSAVE2} is worth for the machine
     /// @param msrIndices from {@link org.kaval.kvm.Kvm#msrIndexList}
-    public static VcpuState read(KvmVcpu vcpu, int xsaveSize, List<Integer> msrIndices)
+    /// @param passed what the time-stamp counter has gone on since the time of which the state is
+    ///   to be; asked right after that is read
+    public static VcpuState read(
+            KvmVcpu vcpu, int xsaveSize, List<Integer> msrIndices, LongSupplier passed)
             throws IOException {
         var parts = new EnumMap<KvmVcpuState, byte[]>(KvmVcpuState.class);
         // MP_STATE is the first: reading it takes in an INIT or SIPI that is on its way
         for (KvmVcpuState part : KvmVcpuState.values()) {
             parts.put(part, vcpu.getState(part));
         }
-        return new VcpuState(
-                parts,
-                new XsaveArea(vcpu.getXsave(xsaveSize)),
-                vcpu.getMsrs(msrIndices),
-                vcpu.getCpuid());
+        var msrs = new ArrayList<KvmMsr>();
+        for (KvmMsr msr : vcpu.getMsrs(msrIndices)) {
+            msrs.add(msr.index() == TSC ? tscBefore(vcpu, passed) : msr);
+        }
+        return new VcpuState(parts, new XsaveArea(vcpu.getXsave(xsaveSize)), msrs, vcpu.getCpuid());
+    }
+
+    private static KvmMsr tscBefore(KvmVcpu vcpu, LongSupplier passed) throws IOException {
+        long now = vcpu.getMsrs(List.of(TSC)).getFirst().value();
+        return new KvmMsr(TSC, now - passed.getAsLong());
     }
 
     /// Writes the state to a vCPU that has not run yet; on its thread.

@@ -225,7 +225,7 @@ class VcpuStateTest {
 
     private static VcpuState read(TinyGuest guest) throws IOException, InterruptedException {
         List<Integer> msrs = guest.kvm().msrIndexList();
-        return guest.vcpu().call(vcpu -> VcpuState.read(vcpu, xsaveSize(guest), msrs));
+        return guest.vcpu().call(vcpu -> VcpuState.read(vcpu, xsaveSize(guest), msrs, () -> 0));
     }
 
     private static void write(TinyGuest guest, VcpuState state)
