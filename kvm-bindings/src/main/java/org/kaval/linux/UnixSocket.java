@@ -23,7 +23,7 @@ public final class UnixSocket {
     public static final int MAX_PATH = 107;
 
     /// Nobody needs a folder for as long; but whoever can read it can lock it.
-    public static final Duration FOLDER_LIMIT = Duration.ofSeconds(10);
+    public static final Duration FOLDER_LIMIT = Duration.ofSeconds(2);
 
     private static final Logger LOG = System.getLogger(UnixSocket.class.getName());
 

@@ -107,7 +107,7 @@ final class FrameStream implements NetQueue, AutoCloseable {
                 return size;
             }
             if (count < 0) {
-                return incomplete(from);
+                return incomplete();
             }
             into.copyTo(0, partial, 0, count);
             partialBytes = (int) count;
@@ -115,7 +115,7 @@ final class FrameStream implements NetQueue, AutoCloseable {
         while (partialBytes < size) {
             long count = read(from, partialOnly, partialBytes, size - partialBytes);
             if (count < 0) {
-                return incomplete(from);
+                return incomplete();
             }
             partialBytes += (int) count;
         }
@@ -129,8 +129,8 @@ final class FrameStream implements NetQueue, AutoCloseable {
     }
 
     /// A frame of one that has gone is not worth waiting for.
-    private long incomplete(Fd from) {
-        return connection == from ? WOULD_WAIT : LOST;
+    private long incomplete() {
+        return connection == null ? LOST : WOULD_WAIT;
     }
 
     /// @return -1 if nothing is there, or nobody
@@ -152,28 +152,20 @@ final class FrameStream implements NetQueue, AutoCloseable {
     }
 
     private @Nullable Fd accept() throws ErrnoException {
-        Fd waiting = owner.listener();
-        if (waiting == null) {
-            return null;
+        Fd other = owner.next();
+        if (other != null) {
+            Consumer<Boolean> told;
+            synchronized (this) {
+                connection = other;
+                told = listener;
+            }
+            owner.connected();
+            tell(told, true);
         }
-        Fd accepted = UnixSocket.accept(waiting);
-        if (accepted != null) {
-            connect(accepted);
-        }
-        return accepted;
+        return other;
     }
 
-    private void connect(Fd to) {
-        Consumer<Boolean> told;
-        synchronized (this) {
-            connection = to;
-            told = listener;
-        }
-        owner.connected();
-        tell(told, true);
-    }
-
-    private void disconnect(String why) {
+    private void disconnect(String why) throws ErrnoException {
         Consumer<Boolean> told;
         synchronized (this) {
             drop();
@@ -181,11 +173,8 @@ final class FrameStream implements NetQueue, AutoCloseable {
         }
         nextBytes = 0;
         partialBytes = 0;
+        owner.disconnected(why);
         tell(told, false);
-        Fd other = owner.disconnected(why);
-        if (other != null) {
-            connect(other);
-        }
     }
 
     private static void tell(@Nullable Consumer<Boolean> told, boolean up) {
@@ -272,7 +261,7 @@ final class FrameStream implements NetQueue, AutoCloseable {
     @Override
     public @Nullable Fd input() {
         Fd now = connection;
-        return now == null ? owner.listener() : now;
+        return now == null ? owner.awaited() : now;
     }
 
     @Override

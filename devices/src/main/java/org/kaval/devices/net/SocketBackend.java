@@ -10,53 +10,37 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
+import org.kaval.linux.TimerFd;
 import org.kaval.linux.UnixSocket;
 
 /// Frames over a Unix stream socket, each behind its length in four bytes, the highest first: what
 /// QEMU's `-netdev stream` and passt speak. Joins two guests, or a guest and a program.
 ///
 /// Whoever comes first listens, and the second connects. When the other one goes, the link is down
-/// until the next comes; one that was connected looks who listens then, or does so itself.
+/// until the next comes; one that was connected connects again once somebody listens there.
 public final class SocketBackend implements NetBackend {
     private static final Logger LOG = System.getLogger(SocketBackend.class.getName());
 
-    /// For how long frames wait for a folder that is locked.
-    private static final Duration REJOIN_LIMIT = Duration.ofSeconds(1);
+    /// How often one that was connected looks whether somebody listens again.
+    private static final long REDIAL_NANOS = TimeUnit.SECONDS.toNanos(1);
 
-    /// One that ends may listen a little longer than it is connected.
-    private static final Duration REJOIN_DELAY = Duration.ofMillis(100);
-
-    /// One that stays for a shorter time has not come for frames.
-    private static final Duration SHORT_STAY = Duration.ofSeconds(1);
-
-    private static final int MAX_SHORT_STAYS = 10;
-
-    private final String name;
-    private final @Nullable Path path; // where others are looked for; null: nowhere
+    private final Path path;
+    private final @Nullable Fd listener;
+    private final @Nullable TimerFd redial; // of who receives
     private final FrameStream stream;
 
-    // who receives
-    private volatile @Nullable Fd listener;
-    private long joined = System.nanoTime();
-    private int shortStays;
-
-    private SocketBackend(String name, @Nullable Path path, End end) {
-        this.name = name;
+    private SocketBackend(
+            Path path, @Nullable Fd listener, @Nullable Fd connection, @Nullable TimerFd redial) {
         this.path = path;
-        this.listener = end.listener;
-        this.stream = new FrameStream(this, end.connection);
-    }
-
-    /// One of the two.
-    private record End(@Nullable Fd listener, @Nullable Fd connection) {
-        static End connect(Path path) throws ErrnoException {
-            return new End(null, UnixSocket.connect(path));
-        }
+        this.listener = listener;
+        this.redial = redial;
+        this.stream = new FrameStream(this, connection);
     }
 
     /// Connects to who listens at `path`, or listens there if nobody does.
@@ -68,23 +52,14 @@ public final class SocketBackend implements NetBackend {
 
     /// @param limit for how long to wait for others that are about to do the same
     static SocketBackend open(Path path, Duration limit) throws IOException {
-        return new SocketBackend(path.toString(), path, join(path, limit));
-    }
-
-    /// Connects to who listens at `path`, and to nobody else later.
-    public static SocketBackend connect(Path path) throws ErrnoException {
-        return new SocketBackend(path.toString(), null, End.connect(path));
-    }
-
-    private static End join(Path path, Duration limit) throws IOException {
         try (Fd _ = UnixSocket.lockFolder(path, limit)) {
-            return joinAlone(path);
+            return openAlone(path);
         }
     }
 
-    private static End joinAlone(Path path) throws IOException {
+    private static SocketBackend openAlone(Path path) throws IOException {
         try {
-            return End.connect(path);
+            return connectAgain(path);
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ECONNREFUSED) {
                 deleteSocket(path);
@@ -93,15 +68,34 @@ public final class SocketBackend implements NetBackend {
             }
         }
         try {
-            return new End(UnixSocket.listen(path), null);
+            return new SocketBackend(path, UnixSocket.listen(path), null, null);
         } catch (ErrnoException e) {
             if (e.errno() == Errno.ENOENT) {
                 throw new NoSuchFileException(String.valueOf(path.toAbsolutePath().getParent()));
             }
             if (e.errno() == Errno.EADDRINUSE) { // somebody was faster
-                return End.connect(path);
+                return connectAgain(path);
             }
             throw e;
+        }
+    }
+
+    /// Connects to who listens at `path`, and to nobody else later.
+    public static SocketBackend connect(Path path) throws ErrnoException {
+        return new SocketBackend(path, null, UnixSocket.connect(path), null);
+    }
+
+    private static SocketBackend connectAgain(Path path) throws ErrnoException {
+        Fd connection = UnixSocket.connect(path);
+        boolean done = false;
+        try {
+            var redial = TimerFd.create(path + ", to connect again");
+            done = true;
+            return new SocketBackend(path, null, connection, redial);
+        } finally {
+            if (!done) {
+                connection.close();
+            }
         }
     }
 
@@ -118,41 +112,47 @@ public final class SocketBackend implements NetBackend {
         return listener;
     }
 
-    void connected() {
-        LOG.log(Level.INFO, "{0}: connected", name);
+    /// What tells that it is time for {@link #next}; null if nobody will come any more.
+    @Nullable Fd awaited() {
+        return redial != null ? redial.fd() : listener;
     }
 
-    /// Looks for another end where there was one. By who receives.
-    ///
-    /// @return the connection; null if somebody is to come, or nobody any more
-    @Nullable Fd disconnected(String why) {
-        if (listener != null) {
-            LOG.log(Level.WARNING, "{0}: {1}; the link is down until the next comes", name, why);
-            return null;
+    /// Who is there where nobody was, if somebody is. By who receives.
+    @Nullable Fd next() throws ErrnoException {
+        if (redial != null) {
+            return redial.drain() == 0 ? null : redial(redial);
         }
-        boolean isShort = System.nanoTime() - joined < SHORT_STAY.toNanos();
-        shortStays = isShort ? shortStays + 1 : 0;
-        if (path == null || shortStays > MAX_SHORT_STAYS) {
-            LOG.log(Level.WARNING, "{0}: {1}; the link stays down", name, why);
-            return null;
-        }
-        LOG.log(Level.WARNING, "{0}: {1}", name, why);
-        return rejoin(path);
+        return listener == null ? null : UnixSocket.accept(listener);
     }
 
-    private @Nullable Fd rejoin(Path where) {
+    private @Nullable Fd redial(TimerFd timer) throws ErrnoException {
+        Fd connection;
         try {
-            Thread.sleep(REJOIN_DELAY);
-            End end = join(where, REJOIN_LIMIT);
-            joined = System.nanoTime();
-            listener = end.listener;
-            return end.connection;
-        } catch (InterruptedException _) {
-            Thread.currentThread().interrupt();
-        } catch (IOException e) {
-            LOG.log(Level.WARNING, "{0}: {1}; the link stays down", name, e.getMessage());
+            connection = UnixSocket.connect(path);
+        } catch (ErrnoException e) {
+            LOG.log(Level.DEBUG, "{0}: {1}", path, e.getMessage());
+            return null;
         }
-        return null;
+        timer.set(0, 0);
+        return connection;
+    }
+
+    void connected() {
+        LOG.log(Level.INFO, "{0}: connected", path);
+    }
+
+    /// By who receives.
+    void disconnected(String why) throws ErrnoException {
+        LOG.log(
+                Level.WARNING,
+                awaited() != null
+                        ? "{0}: {1}; the link is down until the next comes"
+                        : "{0}: {1}; the link stays down",
+                path,
+                why);
+        if (redial != null) {
+            redial.set(REDIAL_NANOS, REDIAL_NANOS);
+        }
     }
 
     @Override
@@ -183,14 +183,16 @@ public final class SocketBackend implements NetBackend {
     @Override
     public void close() {
         stream.close();
-        Fd end = listener;
-        if (path != null && end != null) {
+        if (redial != null) {
+            redial.close();
+        }
+        if (listener != null) {
             try {
                 Files.deleteIfExists(path); // while it is this one's still
             } catch (IOException e) {
                 LOG.log(Level.WARNING, "cannot delete {0}: {1}", path, e.toString());
             }
-            end.close();
+            listener.close();
         }
     }
 }

@@ -299,11 +299,10 @@ class VirtioNetTest {
     }
 
     @Test
-    void deviceThatWasConnectedIsFoundByAPeerThatIsStartedAgain() throws IOException {
+    void deviceThatWasConnectedConnectsToAPeerThatIsStartedAgain() throws IOException {
         close();
         Path path = directory.resolve("of-peer");
-        try (var listener = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
-            listener.bind(UnixDomainSocketAddress.of(path));
+        try (ServerSocketChannel listener = listen(path)) {
             net = new VirtioNet("net", SocketBackend.open(path), VirtioNet.Options.of(MAC));
             driver = new DeviceDriver(net);
             driver.begin(ALL);
@@ -314,22 +313,20 @@ class VirtioNetTest {
         peer.close();
         until("the link is down", () -> !net.isLinkUp());
 
-        until("it listens", () -> connects(path));
-        until("the link is up", net::isLinkUp);
-        send(frame(-1, 61));
-        assertArrayEquals(frame(-1, 61), peerReceives());
-        driver.submit(RX, Buffer.toWrite(DATA, 2048));
-        peerSends(frame(MAC, 62));
-        assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
+        try (ServerSocketChannel listener = listen(path)) {
+            peer = listener.accept();
+            until("the link is up", net::isLinkUp);
+            send(frame(-1, 61));
+            assertArrayEquals(frame(-1, 61), peerReceives());
+            driver.submit(RX, Buffer.toWrite(DATA, 2048));
+            peerSends(frame(MAC, 62));
+            assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
+        }
     }
 
-    private boolean connects(Path path) {
-        try {
-            peer = SocketChannel.open(UnixDomainSocketAddress.of(path));
-            return true;
-        } catch (IOException _) {
-            return false;
-        }
+    private static ServerSocketChannel listen(Path path) throws IOException {
+        return ServerSocketChannel.open(StandardProtocolFamily.UNIX)
+                .bind(UnixDomainSocketAddress.of(path));
     }
 
     @Test
