@@ -129,6 +129,9 @@ class LinuxNetTest {
             awaitExchange(host, "tap");
             awaitExchange(host, "user");
             host.awaitOutput(": cable, to b");
+            host.awaitOutput(": end of a");
+            host.awaitOutput(": cable, to another a");
+            host.awaitOutput(": cable, from another a");
             int status = host.awaitExit();
             String output = host.output() + host.error();
             List<String> wrong = output.lines().filter(line -> line.startsWith("wrong: ")).toList();
