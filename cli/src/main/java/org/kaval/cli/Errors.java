@@ -2,9 +2,8 @@ package org.kaval.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.FileSystemException;
 import org.jspecify.annotations.Nullable;
-import org.kaval.linux.Errno;
+import org.kaval.cli.control.Failures;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.HostUnsupportedException;
 import org.kaval.machine.ConfigException;
@@ -20,7 +19,8 @@ final class Errors
             Exception failure, CommandLine command, CommandLine.@Nullable ParseResult parsed) {
         PrintWriter err = command.getErr();
         int status = status(failure);
-        err.println("kaval: " + (status == ExitStatus.BUG ? "bug: " : "") + message(failure));
+        err.println(
+                "kaval: " + (status == ExitStatus.BUG ? "bug: " : "") + Failures.message(failure));
         if (status == ExitStatus.BUG || isDebug(parsed)) {
             failure.printStackTrace(err);
         }
@@ -42,29 +42,12 @@ final class Errors
     private static int status(Exception failure) {
         return switch (failure) {
             case ConfigException _ -> ExitStatus.USAGE;
-            case ErrnoException e when isMissingFile(e) -> ExitStatus.USAGE;
+            case ErrnoException e when Failures.isMissingFile(e) -> ExitStatus.USAGE;
             case HostUnsupportedException _, ErrnoException _ -> ExitStatus.HOST;
             case IOException _, GuestFault _ ->
                     ExitStatus.USAGE; // what was to be booted is not right
             default -> ExitStatus.BUG;
         };
-    }
-
-    private static String message(Exception failure) {
-        return switch (failure) {
-            // java.nio's messages are the bare path, or the path and the system's words
-            case java.nio.file.NoSuchFileException e -> e.getFile() + ": no such file";
-            case ErrnoException e when isMissingFile(e) -> e.object() + ": no such file";
-            case java.nio.file.AccessDeniedException e -> e.getFile() + ": permission denied";
-            case FileSystemException e -> String.valueOf(e.getMessage());
-            default -> failure.getMessage() == null ? failure.toString() : failure.getMessage();
-        };
-    }
-
-    /// Devices of the host, which are its matter, are reported as such ({@link
-    /// HostUnsupportedException}).
-    private static boolean isMissingFile(ErrnoException failure) {
-        return failure.operation().equals("openat") && failure.errno() == Errno.ENOENT;
     }
 
     private static boolean isDebug(CommandLine.@Nullable ParseResult parsed) {

@@ -141,8 +141,9 @@ final class ControlApi extends Handler.Abstract {
         } catch (ConflictException e) {
             return Reply.error(409, String.valueOf(e.getMessage()));
         } catch (IOException e) {
-            LOG.log(Level.WARNING, "{0}: {1}", path, e.getMessage());
-            return Reply.error(500, String.valueOf(e.getMessage()));
+            String message = Failures.message(e);
+            LOG.log(Level.WARNING, "{0}: {1}", path, message);
+            return Reply.error(500, message);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return Reply.error(503, "the machine is ending");

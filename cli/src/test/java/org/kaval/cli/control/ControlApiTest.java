@@ -11,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -82,8 +83,11 @@ class ControlApiTest {
         }
 
         @Override
-        public Duration snapshot(SnapshotWish wish) throws ConflictException {
+        public Duration snapshot(SnapshotWish wish) throws ConflictException, IOException {
             calls.add(wish.toString());
+            if (wish.directory().equals(NOT_MINE)) {
+                throw new AccessDeniedException(NOT_MINE.toString());
+            }
             if (wish.live()) {
                 throw new ConflictException("it cannot");
             }
@@ -108,6 +112,8 @@ class ControlApiTest {
             calls.add("balloon " + bytes);
         }
     }
+
+    private static final Path NOT_MINE = Path.of("/not-mine");
 
     private record Answer(int status, String body) {}
 
@@ -200,6 +206,14 @@ class ControlApiTest {
         assertEquals(
                 Map.of("target", 8192, "size", 4096),
                 JSON.std.mapFrom(ask("GET", "/v1/vm/balloon", "").body));
+    }
+
+    @Test
+    void whatTheHostRefusesIsSaidWithItsReason() throws Exception {
+        Answer refused = ask("POST", "/v1/vm/snapshot", "{\"directory\": \"/not-mine\"}");
+        assertEquals(500, refused.status);
+        assertEquals(
+                Map.of("error", "/not-mine: permission denied"), JSON.std.mapFrom(refused.body));
     }
 
     @Test
