@@ -49,7 +49,7 @@ class LinuxRestoreCommandTest {
     private static final String PAUSE =
             "POST /v1/vm/pause HTTP/1.1\r\nHost: kaval\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     private static final long CLOCK_TOLERANCE = 1_000_000;
-    private static final int QUESTIONS = 10;
+    private static final int QUESTIONS = 3;
 
     private static final CommandGuest GUEST = new CommandGuest(FOLDER);
 
