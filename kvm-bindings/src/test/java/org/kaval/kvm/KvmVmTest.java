@@ -51,6 +51,8 @@ class KvmVmTest {
 
     private static final int CLOCK_REALTIME = 16;
 
+    private static final long HOUR = TimeUnit.HOURS.toNanos(1);
+
     private @Nullable KvmVm created;
 
     @BeforeEach
@@ -415,31 +417,25 @@ class KvmVmTest {
     private void assertHourIsAdded(ClockSetting setting) throws Exception {
         byte[] clock = vm().getState(KvmVmState.CLOCK);
         ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).putInt(CLOCK_FLAGS, 0);
-        long hour = TimeUnit.HOURS.toNanos(1);
         long start = realtimeNanos();
 
-        setting.set(clock, start - hour);
+        setting.set(clock, start - HOUR);
 
-        long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
-        long most = hour + realtimeNanos() - start;
-        assertTrue(passed >= hour && passed <= most, passed + " of " + most);
+        assertHourHasPassed(clock, start);
     }
 
     @Test
     void whenAClockWasReadIsWhatTheKernelSays() throws Exception {
         byte[] clock = vm().getState(KvmVmState.CLOCK);
-        long hour = TimeUnit.HOURS.toNanos(1);
         long start = realtimeNanos();
         ByteBuffer.wrap(clock)
                 .order(ByteOrder.LITTLE_ENDIAN)
                 .putInt(CLOCK_FLAGS, KvmAbi.KVM_CLOCK_REALTIME())
-                .putLong(CLOCK_REALTIME, start - hour);
+                .putLong(CLOCK_REALTIME, start - HOUR);
 
         vm().setClock(clock, 0);
 
-        long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
-        long most = hour + realtimeNanos() - start;
-        assertTrue(passed >= hour && passed <= most, passed + " of " + most);
+        assertHourHasPassed(clock, start);
     }
 
     @Test
@@ -448,10 +444,17 @@ class KvmVmTest {
         ByteBuffer.wrap(clock).order(ByteOrder.LITTLE_ENDIAN).putInt(CLOCK_FLAGS, 0);
         long start = realtimeNanos();
 
-        vm().setClock(clock, start + TimeUnit.HOURS.toNanos(1));
+        vm().setClock(clock, start + HOUR);
 
         long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
         assertTrue(passed >= 0 && passed <= realtimeNanos() - start, "" + passed);
+    }
+
+    /// @param start when it was set, by the real time
+    private void assertHourHasPassed(byte[] clock, long start) throws ErrnoException {
+        long passed = nanosOf(vm().getState(KvmVmState.CLOCK)) - nanosOf(clock);
+        long most = HOUR + realtimeNanos() - start;
+        assertTrue(passed >= HOUR && passed <= most, passed + " of " + most);
     }
 
     private static long nanosOf(byte[] clock) {

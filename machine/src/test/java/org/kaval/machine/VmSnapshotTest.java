@@ -55,7 +55,6 @@ class VmSnapshotTest {
 
     /// What goes on by itself, or is of the moment: time-stamp counter, Hyper-V's clocks; the rest
     /// of the state is equal.
-
     private static final Set<String> MOVING =
             Set.of(
                     "0x10",

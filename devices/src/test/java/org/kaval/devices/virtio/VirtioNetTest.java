@@ -291,11 +291,7 @@ class VirtioNetTest {
 
         peer = SocketChannel.open(UnixDomainSocketAddress.of(directory.resolve("net")));
         until("the link is up", net::isLinkUp);
-        send(frame(-1, 61));
-        assertArrayEquals(frame(-1, 61), peerReceives());
-        driver.submit(RX, Buffer.toWrite(DATA, 2048));
-        peerSends(frame(MAC, 62));
-        assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
+        assertFramesGoBothWays();
     }
 
     @Test
@@ -316,12 +312,16 @@ class VirtioNetTest {
         try (ServerSocketChannel listener = listen(path)) {
             peer = listener.accept();
             until("the link is up", net::isLinkUp);
-            send(frame(-1, 61));
-            assertArrayEquals(frame(-1, 61), peerReceives());
-            driver.submit(RX, Buffer.toWrite(DATA, 2048));
-            peerSends(frame(MAC, 62));
-            assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
+            assertFramesGoBothWays();
         }
+    }
+
+    private void assertFramesGoBothWays() throws IOException {
+        send(frame(-1, 61));
+        assertArrayEquals(frame(-1, 61), peerReceives());
+        driver.submit(RX, Buffer.toWrite(DATA, 2048));
+        peerSends(frame(MAC, 62));
+        assertEquals(HEADER + 62, driver.awaitUsed(RX, 1).getFirst().written());
     }
 
     private static ServerSocketChannel listen(Path path) throws IOException {
