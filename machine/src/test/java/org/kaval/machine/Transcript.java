@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /// What a guest has written to its console. Any thread.
 final class Transcript extends OutputStream {
@@ -56,11 +57,15 @@ final class Transcript extends OutputStream {
         return text.indexOf(words) >= 0;
     }
 
+    /// What it has, without a last line that is not whole yet.
+    Stream<String> lines() {
+        String all = toString();
+        return all.substring(0, all.lastIndexOf('\n') + 1).lines();
+    }
+
     /// The lines `name: value`, by name.
     Map<String, List<String>> facts() {
-        return toString()
-                .lines()
-                .map(line -> line.strip().split(": ", 2))
+        return lines().map(line -> line.strip().split(": ", 2))
                 .filter(parts -> parts.length == 2)
                 .collect(
                         Collectors.groupingBy(
