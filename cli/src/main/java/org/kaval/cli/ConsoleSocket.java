@@ -10,16 +10,15 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.kaval.linux.Fd;
+import org.kaval.linux.SocketPath;
 import org.kaval.machine.Vm;
 
 /// A guest's console on a Unix socket. Any number of clients may be connected: each gets the last
@@ -54,7 +53,13 @@ final class ConsoleSocket implements AutoCloseable {
     ///
     /// @param log gets all that the guest writes; it is closed with the socket
     static ConsoleSocket open(Path path, ConsoleLog log) throws IOException {
-        removeStale(path);
+        try (Fd _ = SocketPath.lockFolder(path)) {
+            SocketPath.clear(path);
+            return openAlone(path, log);
+        }
+    }
+
+    private static ConsoleSocket openAlone(Path path, ConsoleLog log) throws IOException {
         Path folder = Files.createTempDirectory(path.toAbsolutePath().getParent(), ".kaval");
         try {
             // nobody else can get at it before it has its permissions
@@ -74,20 +79,6 @@ final class ConsoleSocket implements AutoCloseable {
             return socket;
         } finally {
             Files.delete(folder);
-        }
-    }
-
-    private static void removeStale(Path path) throws IOException {
-        if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
-            return;
-        }
-        if (!Files.readAttributes(path, BasicFileAttributes.class).isOther()) {
-            throw new FileAlreadyExistsException(path.toString(), null, "is there, and no socket");
-        }
-        try (SocketChannel _ = SocketChannel.open(UnixDomainSocketAddress.of(path))) {
-            throw new FileAlreadyExistsException(path.toString(), null, "is in use");
-        } catch (java.net.ConnectException _) {
-            Files.delete(path);
         }
     }
 

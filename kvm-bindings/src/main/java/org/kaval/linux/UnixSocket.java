@@ -4,13 +4,10 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
-import java.lang.System.Logger;
-import java.lang.System.Logger.Level;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
 /// Makes stream sockets whose names are in the file system (unix(7)). None of them ever blocks:
@@ -21,11 +18,6 @@ import org.jspecify.annotations.Nullable;
 public final class UnixSocket {
     /// How many bytes the path of a socket has at most.
     public static final int MAX_PATH = 107;
-
-    /// Nobody needs a folder for as long; but whoever can read it can lock it.
-    public static final Duration FOLDER_LIMIT = Duration.ofSeconds(2);
-
-    private static final Logger LOG = System.getLogger(UnixSocket.class.getName());
 
     // sys/socket.h and sys/un.h
     static final int AF_UNIX = 1;
@@ -45,34 +37,6 @@ public final class UnixSocket {
     private static final int OWNER_ONLY = 0600;
 
     private UnixSocket() {}
-
-    /// Locks the folder of `path` for who is about to listen there: between {@link #listen}'s
-    /// making a socket and listening it looks as one that nobody listens at any more, which another
-    /// would delete.
-    ///
-    /// @param limit for how long to wait for others that are about to do the same
-    /// @return is closed when it is done; null if this user cannot lock it, or nobody could in that
-    ///   time, which is logged
-    public static @Nullable Fd lockFolder(Path path, Duration limit) {
-        Fd folder = null;
-        boolean locked = false;
-        try {
-            folder = Fd.open(path.resolveSibling("."), Fd.Access.READ);
-            locked = FileLock.await(folder, limit);
-            if (!locked) {
-                LOG.log(Level.WARNING, "{0}: somebody has locked its folder", path);
-            }
-        } catch (InterruptedException _) {
-            Thread.currentThread().interrupt();
-        } catch (ErrnoException e) {
-            LOG.log(Level.DEBUG, "{0}: {1}", path, e.getMessage());
-        } finally {
-            if (!locked && folder != null) {
-                folder.close();
-            }
-        }
-        return locked ? folder : null;
-    }
 
     /// Listens at `path`, where there is nothing yet. Only this process's user can connect.
     ///

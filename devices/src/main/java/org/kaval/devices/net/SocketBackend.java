@@ -5,10 +5,7 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -16,6 +13,7 @@ import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
+import org.kaval.linux.SocketPath;
 import org.kaval.linux.TimerFd;
 import org.kaval.linux.UnixSocket;
 
@@ -47,12 +45,14 @@ public final class SocketBackend implements NetBackend {
     ///
     /// @throws IOException if neither is possible
     public static SocketBackend open(Path path) throws IOException {
-        return open(path, UnixSocket.FOLDER_LIMIT);
+        try (Fd _ = SocketPath.lockFolder(path)) {
+            return openAlone(path);
+        }
     }
 
     /// @param limit for how long to wait for others that are about to do the same
     static SocketBackend open(Path path, Duration limit) throws IOException {
-        try (Fd _ = UnixSocket.lockFolder(path, limit)) {
+        try (Fd _ = SocketPath.lockFolder(path, limit)) {
             return openAlone(path);
         }
     }
@@ -61,22 +61,18 @@ public final class SocketBackend implements NetBackend {
         try {
             return connectAgain(path);
         } catch (ErrnoException e) {
-            if (e.errno() == Errno.ECONNREFUSED) {
-                deleteSocket(path);
-            } else if (e.errno() != Errno.ENOENT) {
+            if (e.errno() != Errno.ECONNREFUSED && e.errno() != Errno.ENOENT) {
                 throw e;
             }
         }
         try {
-            return new SocketBackend(path, UnixSocket.listen(path), null, null);
-        } catch (ErrnoException e) {
-            if (e.errno() == Errno.ENOENT) {
-                throw new NoSuchFileException(String.valueOf(path.toAbsolutePath().getParent()));
+            return new SocketBackend(path, SocketPath.listenAlone(path), null, null);
+        } catch (FileAlreadyExistsException e) {
+            try {
+                return connectAgain(path); // somebody was faster
+            } catch (ErrnoException _) {
+                throw e;
             }
-            if (e.errno() == Errno.EADDRINUSE) { // somebody was faster
-                return connectAgain(path);
-            }
-            throw e;
         }
     }
 
@@ -97,15 +93,6 @@ public final class SocketBackend implements NetBackend {
                 connection.close();
             }
         }
-    }
-
-    /// Nobody listens there any more; but what is no socket is somebody's.
-    private static void deleteSocket(Path path) throws IOException {
-        var kind = Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
-        if (!kind.isOther()) {
-            throw new FileAlreadyExistsException(path.toString(), null, "is no socket");
-        }
-        Files.delete(path);
     }
 
     @Nullable Fd listener() {

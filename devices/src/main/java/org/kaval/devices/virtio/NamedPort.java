@@ -12,6 +12,7 @@ import org.kaval.linux.Epoll;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.IoVector;
+import org.kaval.linux.SocketPath;
 import org.kaval.linux.UnixSocket;
 import org.kaval.memory.GuestFault;
 

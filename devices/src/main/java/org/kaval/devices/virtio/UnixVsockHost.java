@@ -10,6 +10,7 @@ import org.kaval.linux.Epoll;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 import org.kaval.linux.IoVector;
+import org.kaval.linux.SocketPath;
 import org.kaval.linux.UnixSocket;
 
 /// The host's ends as Unix sockets: clients come to a path, and what the guest connects to listens

@@ -1,8 +1,11 @@
-package org.kaval.devices.virtio;
+package org.kaval.linux;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,8 +18,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.kaval.linux.Fd;
-import org.kaval.linux.UnixSocket;
 
 class SocketPathTest {
     /// Without a lock, both of them listen in some.
@@ -65,5 +66,30 @@ class SocketPathTest {
         var refused = assertThrows(FileAlreadyExistsException.class, () -> SocketPath.listen(file));
 
         assertEquals(file + ": is there, and no socket", refused.getMessage());
+    }
+
+    @Test
+    void oneWhomTooManyWaitForIsThere() throws Exception {
+        Path path = directory.resolve("socket");
+        var waiting = new ArrayList<Fd>();
+        try (var server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            server.bind(UnixDomainSocketAddress.of(path), 1);
+            var full =
+                    assertThrows(
+                            ErrnoException.class,
+                            () -> {
+                                while (true) {
+                                    waiting.add(UnixSocket.connect(path));
+                                }
+                            });
+            assertEquals(Errno.EAGAIN, full.errno());
+
+            var refused =
+                    assertThrows(FileAlreadyExistsException.class, () -> SocketPath.listen(path));
+
+            assertEquals(path + ": is in use", refused.getMessage());
+        } finally {
+            waiting.forEach(Fd::close);
+        }
     }
 }
