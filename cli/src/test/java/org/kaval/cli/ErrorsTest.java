@@ -36,7 +36,15 @@ class ErrorsTest {
                 Arguments.of(
                         new ErrnoException("openat", "/x", Errno.EACCES),
                         3,
-                        "openat on /x: EACCES"),
+                        "/x: permission denied"),
+                Arguments.of(
+                        new ErrnoException("openat", "/x", Errno.EROFS),
+                        3,
+                        "/x: read-only file system"),
+                Arguments.of(
+                        new ErrnoException("openat", "/x", Errno.EMFILE),
+                        3,
+                        "openat on /x: EMFILE"),
                 Arguments.of(new IOException("bad file"), 2, "bad file"),
                 Arguments.of(new NoSuchFileException("/x"), 2, "/x: no such file"),
                 Arguments.of(new GuestFault("no RAM at 0x0+0x1"), 2, "no RAM at 0x0+0x1"));
