@@ -24,6 +24,7 @@ final class NetTransmit implements NetThread.Work {
     private final int hostHeader;
     private final DescriptorChain chain;
     private final IoVector vector = new IoVector(VirtioNet.QUEUE_SIZE + 2);
+    private boolean takenDown; // the next one is, which had to wait
 
     NetTransmit(VirtioNet device, NetQueue host, VirtQueue queue, boolean hasHeader) {
         this.device = device;
@@ -63,16 +64,20 @@ final class NetTransmit implements NetThread.Work {
         if (device.isLinkUp() && size >= ETHERNET_HEADER && size <= NetBackend.MAX_FRAME) {
             vector.clear();
             frame.addTo(vector, skipped, frame.size() - skipped);
+            if (!takenDown) {
+                device.takeDown(vector, hostHeader, size); // before there can be an answer
+            }
             sent = send();
-            if (sent == NetQueue.WOULD_WAIT) {
+            takenDown = sent == NetQueue.WOULD_WAIT;
+            if (takenDown) {
                 queue.putBack();
                 return Next.AWAIT_HOST;
             }
         }
+        takenDown = false;
         if (sent == NetQueue.LOST) {
             device.sent().drop();
         } else {
-            device.takeDown(vector, hostHeader, size);
             device.sent().count(size);
         }
         queue.complete(chain, 0);
