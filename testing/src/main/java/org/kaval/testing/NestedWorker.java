@@ -19,6 +19,9 @@ import org.kaval.testing.worker.WorkerMessage;
 
 /// A JVM in QEMU's nested host that runs tests. For one thread.
 final class NestedWorker implements TestWorker {
+    /// For all tests that it runs: with full effort one of them takes more than an hour.
+    private static final Duration LIMIT = Duration.ofHours(Effort.isFull() ? 3 : 1);
+
     private static final Duration DUMP_LIMIT = Duration.ofSeconds(20);
 
     private final NestedHost host;
@@ -78,6 +81,7 @@ final class NestedWorker implements TestWorker {
             try {
                 return NestedHost.start(
                         new NestedHost.Settings()
+                                .withTimeLimit(LIMIT)
                                 .withFiles(WorkerSetup.files())
                                 .withPrestarted(command())
                                 .withConsole(order.openConsole()));
