@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -54,23 +56,16 @@ class NamedVmTest {
         return Files.write(directory.resolve("payload"), Payloads.hello());
     }
 
-    private void start(String name) throws Exception {
-        ok(
-                "run",
-                "--name",
-                name,
-                "-d",
-                "--payload",
-                payload().toString(),
-                "--memory",
-                "16M",
-                "--balloon",
-                "on");
+    private void start(String name, String... more) throws Exception {
+        var arguments = new ArrayList<>(List.of("run", "--name", name, "-d", "--memory", "16M"));
+        arguments.addAll(List.of("--payload", payload().toString()));
+        arguments.addAll(List.of(more));
+        ok(arguments.toArray(String[]::new));
     }
 
     @Test
     void machineInTheBackgroundIsSeenStoppedAndForgotten() throws Exception {
-        start("web");
+        start("web", "--balloon", "on");
         try {
             assertContains("web                  running", ok("ps"));
             assertEquals(
@@ -120,6 +115,21 @@ class NamedVmTest {
         start("poor"); // its name is free
         ok("rm", "--force", "poor");
         assertFalse(Files.exists(directory.resolve("run/poor")));
+    }
+
+    @Test
+    void consoleOfAMachineInTheBackgroundMayLeadElsewhere() throws Exception {
+        Path console = directory.resolve("console");
+        start("web", "--console", "file=" + console);
+        try {
+            assertContains("or with --console", refused("console", "web"));
+            assertContains("or with --console", refused("logs", "web"));
+            while (!Files.readString(console).equals("hello\n")) {
+                Thread.sleep(10);
+            }
+        } finally {
+            ok("kill", "web");
+        }
     }
 
     @Test

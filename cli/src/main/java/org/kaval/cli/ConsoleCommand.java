@@ -50,7 +50,7 @@ final class ConsoleCommand implements Callable<Integer> {
         if (!Files.exists(folder.console())) {
             throw new ConfigException(
                     "name",
-                    "'%s' has its console elsewhere: it was not started with --detach"
+                    "'%s' has its console elsewhere: it was started without --detach, or with --console"
                             .formatted(name));
         }
         try (SocketChannel channel =

@@ -115,7 +115,7 @@ final class DemoCommand implements Callable<Integer> {
                         builder,
                         rules,
                         GuestSnapshots.none(),
-                        pressed -> GuestConsole.open("tty", pressed));
+                        pressed -> GuestConsole.open(GuestConsole.TTY, pressed));
         try (session) {
             outcome = session.run();
         }

@@ -18,6 +18,9 @@ import org.kaval.machine.VmBuilder;
 /// Where a guest's first serial port leads: the value of `--console`. It outlives the machine,
 /// which may be restarted.
 sealed interface GuestConsole extends AutoCloseable {
+    /// The choice of who chooses nothing.
+    String TTY = "tty";
+
     /// Connects a machine that is to be built.
     void connect(VmBuilder builder);
 
@@ -30,7 +33,7 @@ sealed interface GuestConsole extends AutoCloseable {
     /// @param choice `tty`, `none`, `file=PATH` or `socket=PATH`
     /// @param pressed is told of keys that are for Kaval
     static GuestConsole open(String choice, Consumer<EscapeKeys.Key> pressed) throws IOException {
-        if (choice.equals("tty")) {
+        if (choice.equals(TTY)) {
             return Tty.open(pressed);
         }
         if (choice.equals("none")) {
@@ -49,7 +52,7 @@ sealed interface GuestConsole extends AutoCloseable {
                 "console", "'%s' is none of tty, none, file=PATH, socket=PATH".formatted(choice));
     }
 
-    /// That of a machine in the background.
+    /// That of a machine in the background, unless it has been led elsewhere.
     static GuestConsole background(VmFolder folder) throws IOException {
         return new Socket(ConsoleSocket.open(folder.console(), ConsoleLog.open(folder.log())));
     }

@@ -42,7 +42,9 @@ final class LogsCommand implements Callable<Integer> {
         Path log = folder.log();
         if (!Files.exists(log)) {
             throw new ConfigException(
-                    "name", "'%s' has no log: it was not started with --detach".formatted(name));
+                    "name",
+                    "'%s' has no log: it was started without --detach, or with --console"
+                            .formatted(name));
         }
         // not System.out: it would encode, and it swallows errors
         var out = new FileOutputStream(FileDescriptor.out);

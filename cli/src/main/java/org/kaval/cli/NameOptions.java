@@ -24,7 +24,8 @@ final class NameOptions {
             flag("-d", "--detach")
                     .description(
                             "Run it in the background, and return when it runs: with --name. Its console"
-                                    + " is for `kaval console` and `kaval logs`.")
+                                    + " is for `kaval console` and `kaval logs`, unless --console leads it"
+                                    + " elsewhere.")
                     .build();
 
     /// Said by `--detach` to the process that it starts.

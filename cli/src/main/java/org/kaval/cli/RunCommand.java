@@ -88,7 +88,7 @@ final class RunCommand implements Callable<Integer> {
             OptionSpec.builder("--console")
                     .paramLabel("tty|none|file=PATH|socket=PATH")
                     .type(String.class)
-                    .defaultValue("tty")
+                    .defaultValue(GuestConsole.TTY)
                     .description(
                             "Where the first serial port leads: standard input and output, nowhere, the end"
                                     + " of a file, or a Unix socket. Default: ${DEFAULT-VALUE}.")
@@ -418,7 +418,9 @@ final class RunCommand implements Callable<Integer> {
                         builder,
                         rules,
                         snapshots,
-                        named != null && naming.isBackground()
+                        named != null
+                                        && naming.isBackground()
+                                        && console.getValue().equals(GuestConsole.TTY)
                                 ? _ -> GuestConsole.background(named.folder())
                                 : pressed -> GuestConsole.open(console.getValue(), pressed));
         try (session;
