@@ -70,6 +70,7 @@ public final class VirtQueue {
     private boolean indirectAllowed;
     private boolean eventIndex;
     private int nextAvailable;
+    private int seenAvailable; // the driver's index, when it was looked at
     private int nextUsed;
     private int staged; // used entries that the driver cannot see yet
     private long requests; // since the device was made
@@ -231,6 +232,7 @@ public final class VirtQueue {
         available = 0;
         used = 0;
         nextAvailable = 0;
+        seenAvailable = 0;
         nextUsed = 0;
         staged = 0;
     }
@@ -278,6 +280,7 @@ public final class VirtQueue {
     synchronized void moved(int next) {
         if (running) {
             nextAvailable = next;
+            seenAvailable = next;
             nextUsed = next;
             memory.writeLe16(used, 0); // its flags, which are never other than 0 here
         }
@@ -310,6 +313,7 @@ public final class VirtQueue {
         available = state.number("available", available);
         used = state.number("used", used);
         nextAvailable = state.number("nextAvailable", nextAvailable, 0, INDEX_MASK);
+        seenAvailable = nextAvailable;
         nextUsed = state.number("nextUsed", nextUsed, 0, INDEX_MASK);
         boolean enabled = state.flag("ready", ready);
         if (state.isRestoring() && enabled) {
@@ -466,17 +470,29 @@ public final class VirtQueue {
         nextUsed = (nextUsed + 1) & INDEX_MASK;
     }
 
-    /// How many requests the driver has added that nobody has taken.
+    /// How many requests there are that nobody has taken; the driver may have added more. Its index
+    /// is looked at when those that were seen are used up: it writes there all the time, and each
+    /// look takes the cache line from its processor.
+    ///
+    /// @throws GuestFault if the driver has broken the rules
     private int pending() {
+        if (seenAvailable == nextAvailable) {
+            seenAvailable = lookForRequests();
+        }
+        return (seenAvailable - nextAvailable) & INDEX_MASK;
+    }
+
+    private int lookForRequests() {
         // §2.7.13: acquire, so that the ring and the descriptors are seen as they were before idx
-        int pending = (memory.acquireLe16(available + RING_IDX) - nextAvailable) & INDEX_MASK;
+        int seen = memory.acquireLe16(available + RING_IDX);
+        int pending = (seen - nextAvailable) & INDEX_MASK;
         int inFlight = (nextAvailable - nextUsed) & INDEX_MASK;
         if (pending + inFlight > size) {
             throw fault(
                     "the available index is %d ahead, with %d in flight, of %d"
                             .formatted(pending, inFlight, size));
         }
-        return pending;
+        return seen;
     }
 
     /// Puts the buffers of the chain that begins at its head into it (§2.7.5).
