@@ -73,9 +73,14 @@ public final class RateLimit {
     /// Takes tokens for one operation.
     ///
     /// @return after how many nanoseconds it may begin
-    synchronized long reserve(long byteCount) {
-        long now = clock.getAsLong();
-        return Math.max(operations.take(1, now), bytes.take(byteCount, now));
+    long reserve(long byteCount) {
+        if (isUnlimited()) {
+            return 0; // without a look at the clock
+        }
+        synchronized (this) {
+            long now = clock.getAsLong();
+            return Math.max(operations.take(1, now), bytes.take(byteCount, now));
+        }
     }
 
     /// Waits until one operation may begin.
