@@ -177,6 +177,9 @@ public final class IoVector {
         if (length == 0) {
             return 0;
         }
+        if (length == byteSize) {
+            return call(systemCall, descriptor, 0, count, fileOffset, flags);
+        }
         int first = 0;
         long skip = from;
         while (skip >= lengths[first]) {
@@ -191,18 +194,26 @@ public final class IoVector {
         set(last, address(last), rest);
         set(first, address(first) + skip, (first == last ? rest : lengths[first]) - skip);
         try {
+            return call(systemCall, descriptor, first, last - first + 1, fileOffset, flags);
+        } finally {
+            restore(first);
+            restore(last);
+        }
+    }
+
+    private long call(
+            int systemCall, int descriptor, int first, int ranges, long fileOffset, int flags) {
+        try {
             // the offset's upper half is for machines of 32 bits
             return Syscall.call(
                     systemCall,
                     descriptor,
                     entries.address() + first * ENTRY,
-                    last - first + 1,
+                    ranges,
                     fileOffset,
                     0,
                     flags);
         } finally {
-            restore(first);
-            restore(last);
             Reference.reachabilityFence(this);
         }
     }
