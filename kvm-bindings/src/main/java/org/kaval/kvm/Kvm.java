@@ -14,7 +14,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 import org.kaval.kvm.abi.kvm_msr_list;
 import org.kaval.linux.Errno;
 import org.kaval.linux.ErrnoException;
@@ -30,12 +29,11 @@ public final class Kvm implements AutoCloseable {
     private static final int MAX_MSRS = 4096;
 
     private final Fd fd;
-
-    /// Null until it is asked for; guarded by this.
-    private @Nullable List<CpuidEntry> supportedCpuid;
+    private boolean closed; // guarded by this
 
     private Kvm(Fd fd) {
         this.fd = fd;
+        SupportedCpuid.SHARED.hold();
     }
 
     /// Links native calls and the layouts of KVM's structures, which the first machine of a process
@@ -111,18 +109,11 @@ public final class Kvm implements AutoCloseable {
     }
 
     /// The CPUID leaves that this host's KVM can show to a guest (`KVM_GET_SUPPORTED_CPUID`), as
-    /// they were when they were first asked for: KVM executes CPUID for each, which is dear under
-    /// another hypervisor.
-    public synchronized List<CpuidEntry> supportedCpuid() throws ErrnoException {
-        List<CpuidEntry> known = supportedCpuid;
-        if (known == null) {
-            known =
-                    List.copyOf(
-                            CpuidEntry.readAll(
-                                    fd, "KVM_GET_SUPPORTED_CPUID", KVM_GET_SUPPORTED_CPUID()));
-            supportedCpuid = known;
-        }
-        return known;
+    /// they were when they were first asked for of a device or machine of this process that is
+    /// still open.
+    public List<CpuidEntry> supportedCpuid() throws ErrnoException {
+        return SupportedCpuid.SHARED.get(
+                () -> CpuidEntry.readAll(fd, "KVM_GET_SUPPORTED_CPUID", KVM_GET_SUPPORTED_CPUID()));
     }
 
     /// The MSRs that make up a vCPU's state (`KVM_GET_MSR_INDEX_LIST`).
@@ -143,7 +134,11 @@ public final class Kvm implements AutoCloseable {
 
     /// Closes the device; virtual machines that were made from it go on.
     @Override
-    public void close() {
+    public synchronized void close() {
+        if (!closed) {
+            closed = true;
+            SupportedCpuid.SHARED.release();
+        }
         fd.close();
     }
 

@@ -65,6 +65,7 @@ public final class KvmVm implements AutoCloseable {
     KvmVm(Fd fd, long runSize) {
         this.fd = fd;
         this.runSize = runSize;
+        SupportedCpuid.SHARED.hold();
     }
 
     /// What `capability` is worth for this machine (`KVM_CHECK_EXTENSION`); 0 if it is not there.
@@ -309,6 +310,7 @@ public final class KvmVm implements AutoCloseable {
     public synchronized void close() {
         if (runs.scope().isAlive()) {
             runs.close(); // the mappings hold the vCPUs, and these the machine
+            SupportedCpuid.SHARED.release();
         }
         vcpus.forEach(KvmVcpu::close);
         fd.close();

@@ -1,6 +1,7 @@
 package org.kaval.kvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -62,6 +63,20 @@ class KvmTest {
                     leaves.stream()
                             .filter(leaf -> leaf.function() == 7)
                             .allMatch(leaf -> leaf.flags() == CpuidEntry.FLAG_SIGNIFICANT_INDEX));
+        }
+    }
+
+    @Test
+    void machineKeepsWhatItsDeviceHasSaid() throws Exception {
+        List<CpuidEntry> said;
+        KvmVm machine;
+        try (Kvm kvm = Kvm.open()) {
+            said = kvm.supportedCpuid();
+            machine = kvm.createVm();
+        }
+        try (machine;
+                Kvm another = Kvm.open()) {
+            assertSame(said, another.supportedCpuid());
         }
     }
 
