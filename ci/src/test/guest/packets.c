@@ -46,7 +46,7 @@ static u8 *const frame = (void *) 0x320000;
 static const u64 BUFFERS = 0x1000000;
 
 static const u32 lengths[SIZES] = {64, 1514, ETHERNET + IP + TCP + 45 * SEGMENT};
-static const u32 warm_ups[SIZES] = {200000, 200000, 30000};
+static const u32 warm_ups[SIZES] = {1500000, 200000, 30000}; // the first is the longest: a JVM compiles
 static const u32 counts[SIZES] = {1000000, 1000000, 100000};
 static const u32 received_counts[SIZES] = {500000, 500000, 50000};
 

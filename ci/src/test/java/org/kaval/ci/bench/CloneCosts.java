@@ -21,9 +21,12 @@ import org.kaval.memory.Backing;
 /// writes to its memory while a live snapshot is made?
 final class CloneCosts {
     private static final int CLONES = 32;
+    private static final int WARM_UPS = 5;
+    private static final int COPIES = 100;
     private static final int MACHINES = 100;
     private static final int ROUNDS = 20;
     private static final long USED = 64L << 20;
+    private static final long MEMORY = 128L << 20;
 
     private CloneCosts() {}
 
@@ -31,8 +34,9 @@ final class CloneCosts {
         Path folder = Files.createTempDirectory("kaval-bench");
         try {
             clones(folder.resolve("clones"));
-            copies("anonymous memory", Backing.anonymous());
-            copies("memory that is a memfd", new Backing.Memfd());
+            copies("128 MiB of anonymous memory", MEMORY, Backing.anonymous());
+            copies("128 MiB that are a memfd", MEMORY, new Backing.Memfd());
+            copies("8 GiB that are a memfd", 8L << 30, new Backing.Memfd());
             machines();
             live(folder.resolve("live"));
         } finally {
@@ -64,22 +68,24 @@ final class CloneCosts {
     }
 
     private static Vm used(FlatPayload payload) throws IOException {
-        return used(payload, Backing.anonymous());
+        return used(payload, MEMORY, Backing.anonymous());
     }
 
-    private static Vm used(FlatPayload payload, Backing backing) throws IOException {
-        Vm vm = Vm.builder().memory(128L << 20).memoryBacking(backing).boot(payload).build();
+    private static Vm used(FlatPayload payload, long bytes, Backing backing) throws IOException {
+        Vm vm = Vm.builder().memory(bytes).memoryBacking(backing).boot(payload).build();
         for (long at = 16L << 20; at < USED + (16L << 20); at += 4096) {
             vm.memory().writeLe64(at, at);
         }
         return vm;
     }
 
-    /// Private memory of this process, in bytes (`smaps_rollup` of proc(5)).
+    /// Private memory of this process, in bytes (`smaps_rollup` of proc(5)), and what is used of
+    /// the heap, all of which it has from the beginning.
     private static long privateBytes() throws IOException {
-        System.gc(); // or the heap grows and shrinks by more than what is looked for
         System.gc();
-        long kibibytes = 0;
+        System.gc();
+        Runtime heap = Runtime.getRuntime();
+        long kibibytes = (heap.totalMemory() - heap.freeMemory()) >> 10;
         for (String line : Files.readAllLines(Path.of("/proc/self/smaps_rollup"))) {
             if (line.startsWith("Private_")) {
                 kibibytes += Long.parseLong(line.replaceAll("\\D", ""));
@@ -92,16 +98,18 @@ final class CloneCosts {
         try (Vm vm = used(idle())) {
             vm.snapshot(snapshot);
         }
-        restoreAll(snapshot, CLONES).forEach(Vm::close); // warm
+        for (int i = 0; i < WARM_UPS; i++) {
+            restoreAll(snapshot, CLONES).forEach(Vm::close);
+        }
         long before = privateBytes();
         long begin = System.nanoTime();
         List<Vm> clones = restoreAll(snapshot, CLONES);
-        double millis = (System.nanoTime() - begin) / 1e6;
-        long after = privateBytes();
+        double millis = millisSince(begin);
+        long extra = privateBytes() - before;
         clones.forEach(Vm::close);
         System.out.printf(
                 "%n%d clones of a snapshot with %d MiB in use: %.2f ms and %.2f MiB of private memory each%n",
-                CLONES, USED >> 20, millis / CLONES, (after - before) / 1048576.0 / CLONES);
+                CLONES, USED >> 20, millis / CLONES, extra / 1048576.0 / CLONES);
     }
 
     private static List<Vm> restoreAll(Path directory, int count) throws IOException {
@@ -115,12 +123,13 @@ final class CloneCosts {
         return all;
     }
 
-    private static void copies(String memory, Backing backing) throws Exception {
+    /// The median is of a JVM that has grown warm meanwhile.
+    private static void copies(String memory, long bytes, Backing backing) throws Exception {
         var first = new Samples();
         var later = new Samples();
         var extra = new Samples();
-        for (int i = 0; i < ROUNDS; i++) {
-            try (Vm vm = used(idle(), backing)) {
+        for (int i = 0; i < COPIES; i++) {
+            try (Vm vm = used(idle(), bytes, backing)) {
                 vm.start();
                 long begin = System.nanoTime();
                 try (Vm clone = vm.cloneWith(Vm.builder())) {
@@ -157,7 +166,7 @@ final class CloneCosts {
             long before = privateBytes();
             long begin = System.nanoTime();
             for (int i = 0; i < MACHINES; i++) {
-                Vm vm = Vm.builder().memory(128L << 20).boot(idle()).build();
+                Vm vm = Vm.builder().memory(MEMORY).boot(idle()).build();
                 vm.start();
                 all.add(vm);
             }
