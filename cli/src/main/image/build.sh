@@ -33,10 +33,13 @@ link() {
     install -m 755 "$here/kaval" "$output/bin/kaval"
 }
 
-# The training runs boot guests; where there is no /dev/kvm they do the rest.
-kvm=
+# The training runs boot guests; where there is no /dev/kvm they do the rest. Their files are where the
+# path of a socket is short enough.
+runtime=$(mktemp -d)
+trap 'rm -rf "$runtime"' EXIT
+folder=
 if [ -w /dev/kvm ]; then
-    kvm=kvm
+    folder=$runtime
 else
     echo "no /dev/kvm: the image is trained without a guest, and starts will be slower"
 fi
@@ -44,7 +47,7 @@ train() {
     sed -e "s|-XX:AOTCache=[^ ]*|$1|" -e 's/cli\.Kaval /cli.Training /' \
         "$here/kaval" >"$output/bin/train"
     chmod 755 "$output/bin/train"
-    "$output/bin/train" $kvm </dev/null >"$work/training.log" 2>&1 || {
+    KAVAL_RUNTIME_DIR=$runtime/run "$output/bin/train" $folder </dev/null >"$work/training.log" 2>&1 || {
         cat "$work/training.log"
         echo "the training run failed"
         exit 1
