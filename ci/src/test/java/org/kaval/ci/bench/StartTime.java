@@ -9,29 +9,35 @@ import java.util.HexFormat;
 import java.util.List;
 
 /// How long from the start of the process to the first thing that its guest writes: the packaged
-/// image, beside `qemu-system-x86_64 -M microvm` where that is installed, in turns?
+/// image with a new guest and with a restored one, beside `qemu-system-x86_64 -M microvm` where
+/// that is installed, in turns?
 final class StartTime {
     private static final int ROUNDS = 31;
     private static final int ROM_SIZE = 64 << 10;
     private static final int RESET_VECTOR = ROM_SIZE - 16;
+    private static final String KAVAL =
+            Path.of("../cli/target/kaval/bin/kaval").toAbsolutePath().normalize().toString();
 
     private StartTime() {}
 
     static void run() throws Exception {
         List<String> kaval = kaval();
+        List<String> restore = restore();
         List<String> qemu = qemu();
         var ours = new Samples();
+        var restored = new Samples();
         var theirs = new Samples();
         measure(kaval); // the image comes into the page cache
         for (int i = 0; i < ROUNDS; i++) {
             ours.add(measure(kaval));
+            restored.add(measure(restore));
             if (!qemu.isEmpty()) {
                 theirs.add(measure(qemu));
             }
         }
         System.out.printf(
-                "%nprocess start to the first byte from the guest, median of %d%n  kaval run %.0f ms",
-                ROUNDS, ours.median());
+                "%nprocess start to the first byte from the guest, median of %d%n  kaval run %.0f ms   kaval restore %.0f ms",
+                ROUNDS, ours.median(), restored.median());
         System.out.println(
                 qemu.isEmpty()
                         ? "   (qemu-system-x86_64 is not installed)"
@@ -62,8 +68,27 @@ final class StartTime {
                 write(
                         "letter.bin",
                         HexFormat.ofDelimiter(" ").parseHex("66 ba f8 03 b0 4b ee eb fe"));
-        Path command = Path.of("../cli/target/kaval/bin/kaval").toAbsolutePath().normalize();
-        return List.of(command.toString(), "run", "--payload", payload.toString());
+        return List.of(KAVAL, "run", "--payload", payload.toString());
+    }
+
+    /// Of a guest that writes the letter over and over.
+    private static List<String> restore() throws IOException, InterruptedException {
+        // mov dx, 0x3f8; mov al, 'K'; next: out dx, al; mov ecx, 100; dec ecx; jnz; jmp next
+        Path payload =
+                write(
+                        "letters.bin",
+                        HexFormat.ofDelimiter(" ")
+                                .parseHex("66 ba f8 03 b0 4b ee b9 64 00 00 00 ff c9 75 fc eb f4"));
+        Path snapshot = payload.resolveSibling("letters");
+        String name = "bench-" + ProcessHandle.current().pid();
+        DiskReads.tool(KAVAL, "run", "--payload", payload.toString(), "--name", name, "--detach");
+        try {
+            DiskReads.tool(KAVAL, "snapshot", name, snapshot.toString());
+        } finally {
+            DiskReads.tool(KAVAL, "kill", name);
+            DiskReads.tool(KAVAL, "rm", name);
+        }
+        return List.of(KAVAL, "restore", snapshot.toString());
     }
 
     /// The same code as firmware, for 16 bits: microvm takes no flat payload.
