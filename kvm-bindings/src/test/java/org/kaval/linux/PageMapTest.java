@@ -35,6 +35,15 @@ class PageMapTest {
         return pages;
     }
 
+    /// @param pages which of the memory's
+    private static BitSet bits(int... pages) {
+        var bits = new BitSet();
+        for (int page : pages) {
+            bits.set(FIRST + page);
+        }
+        return bits;
+    }
+
     private static void write(MemorySegment memory, long page) {
         memory.set(JAVA_BYTE, page * PAGE + 1, (byte) 1);
     }
@@ -48,11 +57,7 @@ class PageMapTest {
         write(memory, 4);
         write(memory, 15);
 
-        var expected = new BitSet();
-        expected.set(FIRST);
-        expected.set(FIRST + 3, FIRST + 5);
-        expected.set(FIRST + 15);
-        assertEquals(expected, own(memory, scans));
+        assertEquals(bits(0, 3, 4, 15), own(memory, scans));
     }
 
     @ParameterizedTest
@@ -64,9 +69,7 @@ class PageMapTest {
             assertEquals(0, memory.get(JAVA_BYTE, 2 * PAGE)); // it is there, and the file's
             write(memory, 5);
 
-            var expected = new BitSet();
-            expected.set(FIRST + 5);
-            assertEquals(expected, own(memory, scans));
+            assertEquals(bits(5), own(memory, scans));
         }
     }
 
@@ -78,9 +81,7 @@ class PageMapTest {
         write(memory, 2);
         Mmap.discardPrivate(memory, PAGE, PAGE);
 
-        var expected = new BitSet();
-        expected.set(FIRST + 2);
-        assertEquals(expected, own(memory, scans));
+        assertEquals(bits(2), own(memory, scans));
     }
 
     /// More pieces than a look has room for, and more pages than it takes at once.
