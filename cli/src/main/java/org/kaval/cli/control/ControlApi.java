@@ -2,10 +2,10 @@ package org.kaval.cli.control;
 
 import com.fasterxml.jackson.jr.ob.JSON;
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -26,7 +26,7 @@ import org.kaval.machine.snapshot.MemoryCompression;
 
 /// Answers what is asked of a machine by HTTP (`openapi.yaml`): JSON in and out, `{"error": …}`
 /// with 400 for what makes no sense, 404 and 405 for what there is not, 409 for what cannot be done
-/// now, 413 for too much. Any thread.
+/// now, 413 for too much. Whatever the answer, a body is read to its end. Any thread.
 final class ControlApi extends Handler.Abstract {
     private static final Logger LOG = System.getLogger(ControlApi.class.getName());
     private static final int MAX_BODY = 64 << 10;
@@ -104,9 +104,12 @@ final class ControlApi extends Handler.Abstract {
         Reply reply = answer(request);
         response.setStatus(reply.status);
         response.getHeaders().put(HttpHeader.CONTENT_TYPE, reply.type);
-        byte[] text = reply.text.getBytes(java.nio.charset.StandardCharsets.UTF_8);
+        byte[] text = reply.text.getBytes(StandardCharsets.UTF_8);
         response.getHeaders().put(HttpHeader.CONTENT_LENGTH, text.length);
-        response.write(true, ByteBuffer.wrap(text), callback);
+        // a connection closed before all was read is reset, and the answer may be lost with it
+        Callback sent =
+                Callback.from(() -> Content.Source.consumeAll(request, callback), callback::failed);
+        response.write(true, ByteBuffer.wrap(text), sent);
         return true;
     }
 
@@ -126,14 +129,12 @@ final class ControlApi extends Handler.Abstract {
             return Reply.error(
                     405, "%s takes %s".formatted(path, String.join(", ", handlers.keySet())));
         }
-        byte[] body;
-        try (InputStream in = Content.Source.asInputStream(request)) {
-            body = in.readNBytes(MAX_BODY + 1);
-        }
-        request.addIdleTimeoutListener(_ -> false); // an answer may take its time
+        // closing the stream would fail what is still to be read
+        byte[] body = Content.Source.asInputStream(request).readNBytes(MAX_BODY + 1);
         if (body.length > MAX_BODY) {
             return Reply.error(413, "more than %d bytes".formatted(MAX_BODY));
         }
+        request.addIdleTimeoutListener(_ -> false); // an answer may take its time
         try {
             return route.answer(argument, parse(body));
         } catch (BadRequest e) {

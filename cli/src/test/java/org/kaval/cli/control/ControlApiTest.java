@@ -143,11 +143,7 @@ class ControlApiTest {
                         .formatted(method, path, body.length);
         try (SocketChannel channel = connect()) {
             send(channel, head.getBytes(StandardCharsets.US_ASCII));
-            try {
-                send(channel, body);
-            } catch (IOException _) {
-                // it need not read all of what is too much
-            }
+            send(channel, body);
             String text =
                     new String(
                             Channels.newInputStream(channel).readAllBytes(),
@@ -282,9 +278,13 @@ class ControlApiTest {
         assertEquals(400, ask("POST", "/v1/vm/pause", "{\"a\":".repeat(5000)).status);
     }
 
-    @Test
-    void tenMebibytesAreTooMany() throws Exception {
-        assertEquals(413, ask("POST", "/v1/vm/pause", new byte[10 << 20]).status);
+    /// Each time, since an answer that is lost with a connection is so in one of a hundred.
+    @ParameterizedTest
+    @CsvSource({"POST, /v1/vm/pause, 413", "POST, /v1/nothing, 404", "PATCH, /v1/vm, 405"})
+    void tenMebibytesAreTooMany(String method, String path, int status) throws Exception {
+        for (int i = 0; i < 100; i++) {
+            assertEquals(status, ask(method, path, new byte[10 << 20]).status);
+        }
         assertEquals(200, ask("GET", "/v1/vm", "").status);
     }
 
