@@ -2,7 +2,6 @@ package org.kaval.ci;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,9 +49,14 @@ record NamedMachines(Path folder) {
 
     /// Begins a command that runs a machine in the foreground.
     RunningCommand run(List<String> arguments) throws IOException {
+        return run(Path.of("/dev/null"), arguments);
+    }
+
+    /// Begins a command that takes a while, with its standard input from `input`.
+    RunningCommand run(Path input, List<String> arguments) throws IOException {
         var command = new ArrayList<>(List.of("env", VARIABLE + '=' + folder, Image.kaval()));
         command.addAll(arguments);
-        return RunningCommand.start(new File("/dev/null"), command);
+        return RunningCommand.start(input.toFile(), command);
     }
 
     private static String assertOk(Result result) {

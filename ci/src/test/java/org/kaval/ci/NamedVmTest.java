@@ -1,10 +1,16 @@
 package org.kaval.ci;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -126,6 +132,29 @@ class NamedVmTest {
             assertContains("or with --console", refused("logs", "web"));
             while (!Files.readString(console).equals("hello\n")) {
                 Thread.sleep(10);
+            }
+        } finally {
+            ok("kill", "web");
+        }
+    }
+
+    @Test
+    void consoleShowsWhatComesAfterTheMachineReadsNoMore() throws Exception {
+        start("web");
+        Path console = machines().file("web", "console");
+        Files.delete(console);
+        // more than a socket holds: it still types when nobody reads any more
+        Path typed = Files.write(directory.resolve("typed"), new byte[4 << 20]);
+        try (ServerSocketChannel machine = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            machine.bind(UnixDomainSocketAddress.of(console));
+            try (RunningCommand watcher = machines().run(typed, List.of("console", "web"));
+                    SocketChannel client = machine.accept()) {
+                client.shutdownInput();
+                Thread.sleep(500); // for it to notice
+                client.write(ByteBuffer.wrap("last words\n".getBytes(US_ASCII)));
+                client.shutdownOutput();
+                assertEquals(0, watcher.awaitExit(), watcher.error());
+                assertEquals("last words\n", watcher.output());
             }
         } finally {
             ok("kill", "web");

@@ -81,8 +81,8 @@ final class ConsoleCommand implements Callable<Integer> {
         }
     }
 
-    /// A terminal has the escape; what is piped in is passed on as it is, and its end leaves the
-    /// output connected.
+    /// A terminal has the escape; what is piped in is passed on as it is. Neither its end nor that
+    /// of the machine disconnects the output: something may still be on its way.
     private void type(SocketChannel channel, boolean escapes) {
         InputStream in = new FileInputStream(FileDescriptor.in);
         byte[] bytes = new byte[CHUNK];
@@ -97,6 +97,7 @@ final class ConsoleCommand implements Callable<Integer> {
                     } else if (escaped && typed != EscapeKeys.ESCAPE) {
                         escaped = false;
                         if (typed == LEAVE) {
+                            done.countDown();
                             return;
                         }
                         System.err.println("\nkaval: Ctrl-] q leaves the console");
@@ -108,13 +109,8 @@ final class ConsoleCommand implements Callable<Integer> {
                 send(channel, ByteBuffer.wrap(bytes, 0, kept));
             }
             channel.shutdownOutput();
-            done.await(); // until the machine has ended
         } catch (IOException _) {
             // the machine has ended, or this end was closed
-        } catch (InterruptedException _) {
-            Thread.currentThread().interrupt();
-        } finally {
-            done.countDown();
         }
     }
 
