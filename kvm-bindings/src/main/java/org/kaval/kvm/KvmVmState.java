@@ -16,19 +16,16 @@ import java.lang.foreign.MemorySegment;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import org.kaval.kvm.abi.kvm_clock_data;
-import org.kaval.kvm.abi.kvm_ioapic_state;
-import org.kaval.kvm.abi.kvm_irqchip;
 import org.kaval.kvm.abi.kvm_pic_state;
-import org.kaval.kvm.abi.kvm_pit_state2;
 import org.kaval.linux.ErrnoException;
 import org.kaval.linux.Fd;
 
 /// The parts of a machine's state that its vCPUs share, one kernel structure each.
 public enum KvmVmState {
     /// `struct kvm_clock_data`: what kvm-clock shows the guest.
-    CLOCK("CLOCK", KVM_GET_CLOCK(), KVM_SET_CLOCK(), kvm_clock_data.layout().byteSize(), 0),
+    CLOCK("CLOCK", KVM_GET_CLOCK(), KVM_SET_CLOCK(), 0),
     /// `struct kvm_pit_state2`.
-    PIT("PIT2", KVM_GET_PIT2(), KVM_SET_PIT2(), kvm_pit_state2.layout().byteSize(), 0),
+    PIT("PIT2", KVM_GET_PIT2(), KVM_SET_PIT2(), 0),
     /// The first 8259 (`struct kvm_irqchip`).
     PIC_MASTER(KVM_IRQCHIP_PIC_MASTER()),
     /// The second 8259 (`struct kvm_irqchip`).
@@ -39,20 +36,19 @@ public enum KvmVmState {
     /// In an entry of the IOAPIC's redirection table (Intel 82093AA §3.2.4).
     private static final long MASKED = 1 << 16;
 
+    // Of structures whose generated classes take 5 ms to load, while a guest waits to go on.
+    static final long CHIP = 8; // kvm_irqchip.chip
+    static final long REDIRECTION_TABLE = 24; // kvm_ioapic_state.redirtbl
+
     @SuppressWarnings("Immutable") // a record of numbers and a string
-    private final StatePart part;
+    final StatePart part;
 
     KvmVmState(int chip) {
-        this(
-                "IRQCHIP",
-                KVM_GET_IRQCHIP(),
-                KVM_SET_IRQCHIP(),
-                kvm_irqchip.layout().byteSize(),
-                chip);
+        this("IRQCHIP", KVM_GET_IRQCHIP(), KVM_SET_IRQCHIP(), chip);
     }
 
-    KvmVmState(String kernelName, long getRequest, long setRequest, long size, int selector) {
-        this.part = new StatePart(kernelName, getRequest, setRequest, size, selector);
+    KvmVmState(String kernelName, long getRequest, long setRequest, int selector) {
+        this.part = new StatePart(kernelName, getRequest, setRequest, selector);
     }
 
     /// What {@link #CLOCK} is to be now, after it has been read a while ago.
@@ -84,10 +80,10 @@ public enum KvmVmState {
     /// @param pin of {@link #IOAPIC} 0 to 23, of an 8259 0 to 7
     /// @throws IllegalStateException if this is none
     public boolean passesOn(KvmVm vm, int pin) throws ErrnoException {
-        MemorySegment chip = StatePart.view(vm.getState(this)).asSlice(kvm_irqchip.chip$offset());
+        MemorySegment chip = StatePart.view(vm.getState(this)).asSlice(CHIP);
         return switch (this) {
             case IOAPIC -> {
-                long at = kvm_ioapic_state.redirtbl$offset() + (long) pin * Long.BYTES;
+                long at = REDIRECTION_TABLE + (long) pin * Long.BYTES;
                 yield ((long) StatePart.LONG.get(chip, at) & MASKED) == 0;
             }
             case PIC_MASTER, PIC_SLAVE -> {
