@@ -133,15 +133,16 @@ public final class PciBus implements Persistent {
     @Override
     public synchronized void persist(StateFields state) {
         for (int place = 0; place <= HIGHEST_FUNCTION; place++) {
-            String name = "%02x.%d".formatted(place / FUNCTIONS, place % FUNCTIONS);
             PciFunction function = functions.get(place);
-            if (function != null && state.isRestoring() && !state.hasPart(name)) {
+            if (function == null) {
+                continue;
+            }
+            String name = "%02x.%d".formatted(place / FUNCTIONS, place % FUNCTIONS);
+            if (state.isRestoring() && !state.hasPart(name)) {
                 throw new StateException(
                         "%s is at %s, where there was none".formatted(function, name));
             }
-            if (function != null) {
-                function.persist(state.part(name));
-            }
+            function.persist(state.part(name));
         }
     }
 
