@@ -31,6 +31,12 @@ record ByteSize(long bytes) {
                 "'%s' is not a size such as 512M, 2G or 1048576".formatted(text));
     }
 
+    /// Digits alone. Picocli asks for it at each start, where a record's own costs milliseconds.
+    @Override
+    public String toString() {
+        return Long.toString(bytes);
+    }
+
     /// For picocli.
     static final class Converter implements ITypeConverter<ByteSize> {
         @Override

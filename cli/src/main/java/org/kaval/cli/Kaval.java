@@ -10,6 +10,7 @@ import java.util.SequencedMap;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.kaval.kvm.Kvm;
+import org.kaval.machine.snapshot.Snapshot;
 import picocli.AutoComplete.GenerateCompletion;
 import picocli.CommandLine;
 import picocli.CommandLine.IVersionProvider;
@@ -33,6 +34,9 @@ final class Kaval implements Runnable {
         String name = args.length == 0 ? "" : args[0];
         if (NEED_KVM.contains(name)) {
             Thread.ofPlatform().daemon().name("prepare").start(Kvm::prepare);
+        }
+        if (name.equals("restore")) {
+            Thread.ofPlatform().daemon().name("prepare-snapshot").start(Snapshot::prepare);
         }
         System.exit(commandLine(name).execute(args));
     }

@@ -3,6 +3,7 @@ package org.kaval.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -23,6 +24,11 @@ class ByteSizeTest {
     })
     void sizesAreParsed(String text, long bytes) {
         assertEquals(bytes, ByteSize.parse(text).bytes());
+    }
+
+    @Test
+    void itIsShownAsItCanBeGiven() {
+        assertEquals("536870912", ByteSize.parse("512M").toString());
     }
 
     @ParameterizedTest

@@ -29,6 +29,16 @@ final class Json {
 
     private Json() {}
 
+    /// Loads the parser.
+    static void prepare() {
+        byte[] nothing = {'{', '}'};
+        try {
+            read(nothing, 0, nothing.length);
+        } catch (IOException e) {
+            throw new IllegalStateException("the empty object is JSON", e);
+        }
+    }
+
     static byte[] write(Map<String, Object> tree) throws IOException {
         var bytes = new ByteArrayOutputStream();
         var lines = new DefaultIndenter("  ", "\n");
@@ -95,7 +105,11 @@ final class Json {
         if (depth == 0) {
             throw new IOException("nested too deeply");
         }
-        return switch (json.currentToken()) {
+        JsonToken token = json.currentToken();
+        if (token == null) { // a case of the switch would cost milliseconds at start
+            throw new IOException("unexpected end");
+        }
+        return switch (token) {
             case START_OBJECT -> readObject(json, depth - 1);
             case START_ARRAY -> {
                 var list = new ArrayList<Object>();
@@ -108,7 +122,7 @@ final class Json {
             case VALUE_TRUE -> true;
             case VALUE_FALSE -> false;
             case VALUE_STRING -> string(json.getText());
-            case null, default -> throw new IOException("unexpected " + json.currentToken());
+            default -> throw new IOException("unexpected " + token);
         };
     }
 
