@@ -175,6 +175,16 @@ public final class Snapshot {
         }
     }
 
+    /// Whether this one or one that it lies over is in `folder`.
+    boolean hasMemoryIn(Path folder) throws IOException {
+        for (MemoryPart layer : layers) {
+            if (Files.isSameFile(layer.file.resolveSibling("."), folder)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// Reads all of the memory, and compares its check sum.
     ///
     /// @throws SnapshotException if it is another

@@ -153,9 +153,9 @@ public final class SnapshotWriter implements AutoCloseable {
     /// @throws SnapshotException if `base` is of another machine, or in this folder
     public MemoryCopy beginMemory(GuestMemory memory, @Nullable Snapshot base) throws IOException {
         if (base != null) {
-            if (Files.isSameFile(base.directory(), directory)) {
+            if (base.hasMemoryIn(directory)) {
                 throw new SnapshotException(
-                        directory, "a snapshot cannot take the place of the one that it lies over");
+                        directory, "a snapshot cannot take the place of one that it lies over");
             }
             if (!base.memory().equals(memory.ranges())) {
                 throw new SnapshotException(
