@@ -63,7 +63,11 @@ final class RunningCommand implements AutoCloseable {
     }
 
     void awaitError(String text) throws InterruptedException {
-        err.await(text, 1);
+        awaitError(text, 1);
+    }
+
+    void awaitError(String text, int times) throws InterruptedException {
+        err.await(text, times);
     }
 
     String output() {

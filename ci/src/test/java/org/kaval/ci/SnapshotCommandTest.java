@@ -94,6 +94,31 @@ class SnapshotCommandTest {
     }
 
     @Test
+    void diskThatIsKeptOutlivesItsSnapshot() throws Exception {
+        Path disk = Files.write(directory.resolve("disk.img"), new byte[1 << 20]);
+        Path kept = directory.resolve("kept");
+        try (var pty = new Pty();
+                RunningCommand kaval =
+                        start(pty, "--snapshot-dir", folder(), "--disk", disk + ",id=data")) {
+            kaval.awaitOutput(">");
+            pty.type(ESCAPE + "w");
+            kaval.awaitError("the snapshot is in " + folder());
+            assertGoesOn("--keep-disks", kept.toString());
+            assertRefused("data.qcow2: exists already", "--keep-disks", kept.toString());
+            assertGoesOn(); // the snapshot's own copy is as it was
+            pty.type(ESCAPE + "w");
+            kaval.awaitError("the snapshot is in " + folder(), 2);
+            pty.type("\n");
+            assertEquals(7, kaval.awaitExit(), kaval.error());
+        }
+        Path image = kept.resolve("data.qcow2");
+        Processes.Result check =
+                Processes.run(
+                        Image.environment(), Image.kaval(), "disk", "check", image.toString());
+        assertEquals(0, check.status(), check.err());
+    }
+
+    @Test
     void whatIsNoSnapshotIsRefusedInOneLine() throws Exception {
         assertRefused("manifest.json: missing: the folder has no snapshot");
         Path folder = Files.createDirectory(directory.resolve("snapshot"));

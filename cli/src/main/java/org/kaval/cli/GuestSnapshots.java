@@ -61,8 +61,8 @@ final class GuestSnapshots {
         Vm vm = builder.restore(snapshot);
         boolean marked = false;
         try {
-            if (disks.writesImages()) {
-                mark(snapshot);
+            if (snapshot.disks().isEmpty() && disks.writesImages()) {
+                mark(snapshot); // or it goes on with copies, which stay as they are
             }
             marked = true;
             return vm;

@@ -3,6 +3,7 @@ package org.kaval.cli;
 import static org.kaval.cli.CommonOptions.flag;
 
 import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -130,6 +131,7 @@ final class RestoreCommand implements Callable<Integer> {
                 Path kept = keep.resolve(name + ".qcow2");
                 if (!spec.commandLine().getUnmatchedArguments().stream()
                         .anyMatch(Detached.DETACH::contains)) {
+                    Files.createDirectories(keep);
                     makeImage(kept, copy);
                 }
                 arguments.add(DISK + DiskSpec.withImage(text, kept, false));
@@ -138,14 +140,40 @@ final class RestoreCommand implements Callable<Integer> {
         return arguments;
     }
 
-    private static void makeImage(Path image, Path below) throws IOException {
-        Files.createDirectories(image.toAbsolutePath().getParent());
-        long size;
-        try (BlockImage copy = Images.open(below, ImageFormat.QCOW2, ImageOptions.READ_ONLY)) {
-            size = copy.size();
+    /// An image over the snapshot's copy, which it gets beside it under a name of its own: another
+    /// snapshot may take the place of this one.
+    private static void makeImage(Path image, Path copy) throws IOException {
+        if (Files.exists(image)) {
+            throw existsAlready(image);
         }
-        Images.create(
-                image,
-                Qcow2Format.of(size).over(below.toAbsolutePath().toString(), ImageFormat.QCOW2));
+        Path below = image.resolveSibling(image.getFileName() + ".base").toAbsolutePath();
+        linkOrCopy(below, copy);
+        boolean made = false;
+        try {
+            long size;
+            try (BlockImage disk = Images.open(below, ImageFormat.QCOW2, ImageOptions.READ_ONLY)) {
+                size = disk.size();
+            }
+            Images.create(image, Qcow2Format.of(size).over(below.toString(), ImageFormat.QCOW2));
+            made = true;
+        } finally {
+            if (!made) {
+                Files.delete(below);
+            }
+        }
+    }
+
+    private static FileAlreadyExistsException existsAlready(Path file) {
+        return new FileAlreadyExistsException(file.toString(), null, "exists already");
+    }
+
+    private static void linkOrCopy(Path file, Path existing) throws IOException {
+        try {
+            Files.createLink(file, existing);
+        } catch (FileAlreadyExistsException _) {
+            throw existsAlready(file);
+        } catch (IOException | UnsupportedOperationException _) {
+            Files.copy(existing, file); // it is on another file system, or another user's
+        }
     }
 }
