@@ -139,6 +139,34 @@ class NamedVmTest {
     }
 
     @Test
+    void whatWasTypedByOneWhoHasLeftIsTyped() throws Exception {
+        Path echo = Files.write(directory.resolve("echo"), Payloads.echo());
+        ok("run", "--name", "web", "-d", "--memory", "16M", "--payload", echo.toString());
+        String text = "x".repeat(20_000); // more than is read and echoed at once
+        try (SocketChannel client =
+                SocketChannel.open(UnixDomainSocketAddress.of(machines().file("web", "console")))) {
+            ByteBuffer bytes = ByteBuffer.wrap((text + "\n").getBytes(US_ASCII));
+            while (bytes.hasRemaining()) {
+                client.write(bytes);
+            }
+        }
+        assertEquals(7, kaval("wait", "web").status());
+        assertEquals(">" + text, ok("logs", "web").strip());
+    }
+
+    @Test
+    void oneThatDoesNotRunKeepsNobodyFromTheOthers() throws Exception {
+        start("web");
+        Result killed = kaval("kill", "nobody", "web");
+        assertEquals(2, killed.status(), killed.err());
+        assertEquals("kaval: name: no machine is called 'nobody'\n", killed.err());
+        assertTrue(ok("ps", "-a").contains("web                  ended"));
+        assertTrue(refused("stats", "--watch", "web").contains("does not run"));
+        assertTrue(refused("rm", "nobody", "web").contains("no machine is called 'nobody'"));
+        assertFalse(ok("ps", "-a").contains("web"));
+    }
+
+    @Test
     void consoleShowsWhatComesAfterTheMachineReadsNoMore() throws Exception {
         start("web");
         Path console = machines().file("web", "console");

@@ -97,7 +97,7 @@ final class ConsoleCommand implements Callable<Integer> {
                     } else if (escaped && typed != EscapeKeys.ESCAPE) {
                         escaped = false;
                         if (typed == LEAVE) {
-                            done.countDown();
+                            leave(channel, ByteBuffer.wrap(bytes, 0, kept));
                             return;
                         }
                         System.err.println("\nkaval: Ctrl-] q leaves the console");
@@ -111,6 +111,15 @@ final class ConsoleCommand implements Callable<Integer> {
             channel.shutdownOutput();
         } catch (IOException _) {
             // the machine has ended, or this end was closed
+        }
+    }
+
+    /// @param typed what came before that
+    private void leave(SocketChannel channel, ByteBuffer typed) throws IOException {
+        try {
+            send(channel, typed);
+        } finally {
+            done.countDown();
         }
     }
 

@@ -15,7 +15,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.kaval.linux.Fd;
 import org.kaval.linux.SocketPath;
@@ -38,6 +41,7 @@ final class ConsoleSocket implements AutoCloseable {
     private final ServerSocketChannel server;
     private final ConsoleLog log;
     private final Map<SocketChannel, Thread> senders = new HashMap<>();
+    private final Set<SocketChannel> typists = new HashSet<>();
     private final byte[] kept = new byte[KEPT];
     private long written;
     private boolean closed;
@@ -106,11 +110,14 @@ final class ConsoleSocket implements AutoCloseable {
     /// Sends what is left, and hangs up.
     @Override
     public void close() {
-        Map<SocketChannel, Thread> open;
+        List<Thread> sending;
+        Set<SocketChannel> open;
         synchronized (this) {
             closed = true;
             notifyAll();
-            open = Map.copyOf(senders);
+            sending = List.copyOf(senders.values());
+            open = new HashSet<>(typists);
+            open.addAll(senders.keySet());
             log.close();
         }
         try {
@@ -121,13 +128,13 @@ final class ConsoleSocket implements AutoCloseable {
         }
         long end = System.nanoTime() + DRAIN_LIMIT.toNanos();
         try {
-            for (Thread sender : open.values()) {
+            for (Thread sender : sending) {
                 sender.join(Duration.ofNanos(Math.max(1, end - System.nanoTime())));
             }
         } catch (InterruptedException _) {
             Thread.currentThread().interrupt();
         }
-        open.keySet().forEach(ConsoleSocket::hangUp);
+        open.forEach(ConsoleSocket::hangUp);
     }
 
     private synchronized void keep(byte[] bytes, int from, int count) {
@@ -145,6 +152,7 @@ final class ConsoleSocket implements AutoCloseable {
                 Thread sender = Thread.ofVirtual().unstarted(() -> send(client));
                 synchronized (this) {
                     senders.put(client, sender);
+                    typists.add(client);
                 }
                 sender.start();
                 Thread.ofVirtual().start(() -> receive(client));
@@ -188,7 +196,9 @@ final class ConsoleSocket implements AutoCloseable {
                 write(client, ByteBuffer.wrap(chunk, 0, count));
             }
         } catch (IOException _) {
-            // it has gone away: its own business
+            if (watchesNoMore(client)) {
+                return; // it may have left something that is still to be typed
+            }
         } catch (InterruptedException _) {
             Thread.currentThread().interrupt();
         }
@@ -213,7 +223,10 @@ final class ConsoleSocket implements AutoCloseable {
                 }
                 vm.typeSerialAll(bytes, 0, count);
             }
-            // it types no more, and may still watch
+            if (typesNoMore(client)) {
+                return; // it may still watch
+            }
+            forget(client);
         } catch (IOException _) {
             forget(client);
         } catch (InterruptedException _) {
@@ -229,9 +242,22 @@ final class ConsoleSocket implements AutoCloseable {
         return guest;
     }
 
+    /// @return whether the other direction is still open
+    private synchronized boolean watchesNoMore(SocketChannel client) {
+        senders.remove(client);
+        return typists.contains(client);
+    }
+
+    /// @return whether the other direction is still open
+    private synchronized boolean typesNoMore(SocketChannel client) {
+        typists.remove(client);
+        return senders.containsKey(client);
+    }
+
     private void forget(SocketChannel client) {
         synchronized (this) {
             senders.remove(client);
+            typists.remove(client);
         }
         hangUp(client);
     }

@@ -54,6 +54,11 @@ final class CurrentGuest<G> {
         return new Use(use.guest, true);
     }
 
+    /// About how many wait for a turn.
+    int waiting() {
+        return turn.getQueueLength();
+    }
+
     private synchronized void endUse() {
         uses--;
         notifyAll();

@@ -1,6 +1,7 @@
 package org.kaval.cli;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -10,6 +11,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /// `kaval kill`: named machines end at once.
 @Command(
@@ -18,17 +20,23 @@ import picocli.CommandLine.Parameters;
 final class KillCommand implements Callable<Integer> {
     @Mixin CommandSpec common = CommonOptions.mixin();
 
+    @Spec CommandSpec spec = CommandSpec.create();
+
     @Parameters(arity = "1..*", paramLabel = "NAME", description = "The machines.")
     List<String> names = List.of();
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        for (String name : names) {
-            ControlClient.of(name).post("/v1/vm/kill", Map.of());
-        }
-        for (String name : names) {
-            WaitCommand.await(VmFolder.existing(name));
-        }
-        return ExitStatus.OK;
+        var asked = new ArrayList<VmFolder>();
+        int status =
+                EachMachine.run(
+                        spec.commandLine(),
+                        names,
+                        name -> {
+                            ControlClient.of(name).end("/v1/vm/kill", Map.of());
+                            asked.add(VmFolder.existing(name));
+                        });
+        WaitCommand.await(asked);
+        return status;
     }
 }

@@ -3,10 +3,7 @@ package org.kaval.cli;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.OutputStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import org.kaval.cli.control.VmFolder;
@@ -24,8 +21,6 @@ import picocli.CommandLine.Parameters;
                 "Prints what a machine in the background has written to its console, the last 2 MiB at"
                         + " least.")
 final class LogsCommand implements Callable<Integer> {
-    private static final int POLL_MILLIS = 50;
-
     @Mixin CommandSpec common = CommonOptions.mixin();
 
     @Parameters(paramLabel = "NAME", description = "The machine.")
@@ -48,45 +43,7 @@ final class LogsCommand implements Callable<Integer> {
         }
         // not System.out: it would encode, and it swallows errors
         var out = new FileOutputStream(FileDescriptor.out);
-        Path older = ConsoleLog.older(log);
-        if (Files.exists(older)) {
-            Files.copy(older, out);
-        }
-        copy(folder, log, out);
+        LogReader.copy(log, out, () -> follow && folder.isAlive());
         return ExitStatus.OK;
-    }
-
-    private void copy(VmFolder folder, Path log, OutputStream out)
-            throws IOException, InterruptedException {
-        InputStream in = Files.newInputStream(log);
-        try {
-            Object file = key(log);
-            while (true) {
-                boolean last = !follow || !folder.isAlive();
-                in.transferTo(out);
-                Object now = key(log);
-                if (now != null && !now.equals(file)) {
-                    in.transferTo(out); // what came before a new one was begun
-                    in.close();
-                    in = Files.newInputStream(log);
-                    file = now;
-                } else if (last) {
-                    return;
-                } else {
-                    Thread.sleep(POLL_MILLIS);
-                }
-            }
-        } finally {
-            in.close();
-        }
-    }
-
-    private static @org.jspecify.annotations.Nullable Object key(Path file) throws IOException {
-        try {
-            return Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class)
-                    .fileKey();
-        } catch (NoSuchFileException _) {
-            return null; // between two
-        }
     }
 }

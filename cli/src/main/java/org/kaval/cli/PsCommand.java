@@ -62,7 +62,7 @@ final class PsCommand implements Callable<Integer> {
         }
         try {
             return ControlClient.of(folder.name()).get("/v1/vm").text("state");
-        } catch (ConfigException _) {
+        } catch (ConfigException | IOException _) {
             return "ending"; // meanwhile
         }
     }

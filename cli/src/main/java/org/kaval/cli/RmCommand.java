@@ -12,6 +12,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /// `kaval rm`: what ended machines have left.
 @Command(
@@ -20,6 +21,8 @@ import picocli.CommandLine.Parameters;
                 "Removes what is kept of machines that have ended: their logs and how they ended.")
 final class RmCommand implements Callable<Integer> {
     @Mixin CommandSpec common = CommonOptions.mixin();
+
+    @Spec CommandSpec spec = CommandSpec.create();
 
     @Parameters(arity = "1..*", paramLabel = "NAME", description = "The machines.")
     List<String> names = List.of();
@@ -31,18 +34,19 @@ final class RmCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        for (String name : names) {
-            VmFolder folder = VmFolder.existing(name);
-            if (folder.isAlive() && force) {
-                ControlClient.of(name).post("/v1/vm/kill", Map.of());
-                WaitCommand.await(folder);
-            }
-            if (folder.isAlive()) {
-                throw new ConfigException(
-                        "name", "'%s' runs; stop it first, or say --force".formatted(name));
-            }
-            folder.remove();
+        return EachMachine.run(spec.commandLine(), names, this::remove);
+    }
+
+    private void remove(String name) throws IOException, InterruptedException {
+        VmFolder folder = VmFolder.existing(name);
+        if (folder.isAlive() && force) {
+            ControlClient.of(name).end("/v1/vm/kill", Map.of());
+            WaitCommand.await(List.of(folder));
         }
-        return ExitStatus.OK;
+        if (folder.isAlive()) {
+            throw new ConfigException(
+                    "name", "'%s' runs; stop it first, or say --force".formatted(name));
+        }
+        folder.remove();
     }
 }

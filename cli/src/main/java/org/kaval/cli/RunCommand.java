@@ -344,6 +344,23 @@ final class RunCommand implements Callable<Integer> {
             builder.symbols(names);
         }
         builder.onSilence(SILENCE, RunCommand::reportSilence);
+        // its name outlives its disks: whoever waits for its end finds them closed
+        try (NamedVm named = naming.open(arguments())) {
+            boolean ended = false;
+            try {
+                int status = run(builder, rules, named);
+                ended = true;
+                return status;
+            } finally {
+                if (!ended && named != null) {
+                    named.ended("it could not go on", ExitStatus.HOST);
+                }
+            }
+        }
+    }
+
+    private int run(VmBuilder builder, Session.Rules rules, @Nullable NamedVm named)
+            throws IOException, InterruptedException {
         try (GuestDisks disks = disk.open()) {
             disks.attachTo(builder);
             rng.attachTo(builder, boot.isKernel(), disk.transport());
@@ -358,11 +375,7 @@ final class RunCommand implements Callable<Integer> {
                             net.withAddresses(given(OF_THE_SESSION)),
                             disks,
                             restored);
-            try (NamedVm named = naming.open(arguments())) {
-                return named == null
-                        ? run(builder, rules, disks, snapshots, null)
-                        : runNamed(builder, rules, disks, snapshots, named);
-            }
+            return run(builder, rules, disks, snapshots, named);
         }
     }
 
@@ -384,25 +397,6 @@ final class RunCommand implements Callable<Integer> {
                                 .getParseResult()
                                 .originalArgs();
         return all.stream().filter(each -> !each.equals(NameOptions.BACKGROUND)).toList();
-    }
-
-    private int runNamed(
-            VmBuilder builder,
-            Session.Rules rules,
-            GuestDisks disks,
-            GuestSnapshots snapshots,
-            NamedVm named)
-            throws IOException, InterruptedException {
-        boolean ended = false;
-        try {
-            int status = run(builder, rules, disks, snapshots, named);
-            ended = true;
-            return status;
-        } finally {
-            if (!ended) {
-                named.ended("it could not go on", ExitStatus.HOST);
-            }
-        }
     }
 
     private int run(

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -34,6 +35,7 @@ import org.kaval.machine.VmOutcome;
 /// the guest, or has a look, waits for none of them. Keys are left to threads of the session's own,
 /// since the event loop, which reads them, may not wait for the guest.
 final class Session implements AutoCloseable {
+    private static final int MOST_WAITING = 2;
     private static final int SIGNAL_STATUS = 128;
 
     private final VmBuilder builder;
@@ -108,9 +110,13 @@ final class Session implements AutoCloseable {
 
     /// Asks the guest that runs now, in a turn: see {@link CurrentGuest}.
     ///
-    /// @throws Controlled.ConflictException if there is none at this moment
+    /// @throws Controlled.ConflictException if there is none at this moment, or if others wait for
+    ///   their turn already, since each of them takes a thread from those who do not wait
     <T> T ask(Controlled.Question<T> question)
             throws IOException, InterruptedException, Controlled.ConflictException {
+        if (current.waiting() >= MOST_WAITING) {
+            throw new Controlled.ConflictException("it is busy with what others have asked for");
+        }
         try (CurrentGuest<Vm>.Use turn = current.turn()) {
             return ask(question, turn);
         }
@@ -134,12 +140,20 @@ final class Session implements AutoCloseable {
 
     /// Soon, as SIGTERM does: the power button, and an end after `grace`.
     void shutDown(Duration grace) {
-        endings.execute(() -> terminate(HostSignals.TERM, grace));
+        endSoon(() -> terminate(HostSignals.TERM, grace));
     }
 
     /// Soon, ends the guest as if its power were cut.
     void kill() {
-        endings.execute(() -> stop(HostSignals.KILL));
+        endSoon(() -> stop(HostSignals.KILL));
+    }
+
+    private void endSoon(Runnable ending) {
+        try {
+            endings.execute(ending);
+        } catch (RejectedExecutionException _) {
+            // it has ended
+        }
     }
 
     /// Runs the guest until it ends, or for a restart that is not wanted.

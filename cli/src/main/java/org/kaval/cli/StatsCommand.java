@@ -3,8 +3,10 @@ package org.kaval.cli;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import org.kaval.cli.control.ControlClient;
 import org.kaval.cli.control.Fields;
+import org.kaval.cli.control.VmFolder;
 import org.kaval.machine.ConfigException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -37,10 +39,11 @@ final class StatsCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         PrintWriter out = spec.commandLine().getOut();
+        var client = ControlClient.of(name);
         if (watch) {
             watch(out);
         } else {
-            print(out, ControlClient.of(name).get("/v1/vm/statistics"));
+            print(out, client.get("/v1/vm/statistics"));
         }
         out.flush();
         return ExitStatus.OK;
@@ -97,24 +100,24 @@ final class StatsCommand implements Callable<Integer> {
                 "MiB/s",
                 "RECV MiB/s",
                 "SENT MiB/s");
-        Sample before = sample();
-        while (before != null) {
-            out.flush();
-            Thread.sleep(SECOND);
+        VmFolder folder = VmFolder.existing(name);
+        Sample before = null;
+        while (folder.isAlive()) {
             Sample now = sample();
-            if (now != null) {
+            if (now != null && before != null) {
                 now.print(out, before);
             }
             before = now;
+            out.flush();
+            Thread.sleep(SECOND);
         }
     }
 
-    private @org.jspecify.annotations.Nullable Sample sample()
-            throws IOException, InterruptedException {
+    private @Nullable Sample sample() throws InterruptedException {
         try {
             return Sample.of(ControlClient.of(name).get("/v1/vm/statistics"));
-        } catch (ConfigException e) {
-            return null; // it has ended
+        } catch (ConfigException | IOException _) {
+            return null; // it restarts, or has ended
         }
     }
 
@@ -156,15 +159,20 @@ final class StatsCommand implements Callable<Integer> {
             double seconds = (nanos - before.nanos) / 1e9;
             out.printf(
                     "%8.1f %12.1f %10.0f %10.0f %10.1f %10.0f %10.1f %10.1f %10.1f%n",
-                    100 * (processor - before.processor) / seconds,
+                    100 * rate(processor, before.processor, seconds),
                     memory / MEBIBYTE,
-                    (exits - before.exits) / seconds,
-                    (reads - before.reads) / seconds,
-                    (readBytes - before.readBytes) / MEBIBYTE / seconds,
-                    (writes - before.writes) / seconds,
-                    (writtenBytes - before.writtenBytes) / MEBIBYTE / seconds,
-                    (receivedBytes - before.receivedBytes) / MEBIBYTE / seconds,
-                    (sentBytes - before.sentBytes) / MEBIBYTE / seconds);
+                    rate(exits, before.exits, seconds),
+                    rate(reads, before.reads, seconds),
+                    rate(readBytes, before.readBytes, seconds) / MEBIBYTE,
+                    rate(writes, before.writes, seconds),
+                    rate(writtenBytes, before.writtenBytes, seconds) / MEBIBYTE,
+                    rate(receivedBytes, before.receivedBytes, seconds) / MEBIBYTE,
+                    rate(sentBytes, before.sentBytes, seconds) / MEBIBYTE);
+        }
+
+        /// Counters begin anew when a guest restarts.
+        private static double rate(double now, double before, double seconds) {
+            return (now < before ? now : now - before) / seconds;
         }
     }
 }

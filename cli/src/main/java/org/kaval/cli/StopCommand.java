@@ -1,6 +1,7 @@
 package org.kaval.cli;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -12,6 +13,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 
 /// `kaval stop`: named machines are shut down.
 @Command(
@@ -19,6 +21,8 @@ import picocli.CommandLine.Parameters;
         description = "Presses machines' power buttons, and waits until they have ended.")
 final class StopCommand implements Callable<Integer> {
     @Mixin CommandSpec common = CommonOptions.mixin();
+
+    @Spec CommandSpec spec = CommandSpec.create();
 
     @Parameters(arity = "1..*", paramLabel = "NAME", description = "The machines.")
     List<String> names = List.of();
@@ -33,15 +37,17 @@ final class StopCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        for (String name : names) {
-            ControlClient.of(name)
-                    .post(
-                            "/v1/vm/shut-down",
-                            grace == null ? Map.of() : Map.of("graceSeconds", grace));
-        }
-        for (String name : names) {
-            WaitCommand.await(VmFolder.existing(name));
-        }
-        return ExitStatus.OK;
+        Map<String, Object> body = grace == null ? Map.of() : Map.of("graceSeconds", grace);
+        var asked = new ArrayList<VmFolder>();
+        int status =
+                EachMachine.run(
+                        spec.commandLine(),
+                        names,
+                        name -> {
+                            ControlClient.of(name).end("/v1/vm/shut-down", body);
+                            asked.add(VmFolder.existing(name));
+                        });
+        WaitCommand.await(asked);
+        return status;
     }
 }

@@ -2,9 +2,11 @@ package org.kaval.cli;
 
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.util.List;
 import java.util.concurrent.Callable;
 import org.kaval.cli.control.VmFolder;
 import org.kaval.cli.control.VmRecord;
+import org.kaval.machine.ConfigException;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -28,8 +30,12 @@ final class WaitCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         VmFolder folder = VmFolder.existing(name);
-        await(folder);
-        VmRecord record = folder.read().orElseThrow();
+        await(List.of(folder));
+        VmRecord record =
+                folder.read()
+                        .orElseThrow(() ->
+                                new ConfigException(
+                                        "name", "'%s' has been removed".formatted(name)));
         boolean ended = record.ended() != null;
         PrintWriter out = spec.commandLine().getOut();
         out.println(ended ? record.outcome() : "its process was killed");
@@ -37,10 +43,12 @@ final class WaitCommand implements Callable<Integer> {
         return ended ? record.status() : ExitStatus.GUEST_CRASHED;
     }
 
-    /// Returns when its process has ended.
-    static void await(VmFolder folder) throws IOException, InterruptedException {
-        while (folder.isAlive()) {
-            Thread.sleep(POLL_MILLIS);
+    /// Returns when their processes have ended.
+    static void await(List<VmFolder> folders) throws IOException, InterruptedException {
+        for (VmFolder folder : folders) {
+            while (folder.isAlive()) {
+                Thread.sleep(POLL_MILLIS);
+            }
         }
     }
 }

@@ -53,6 +53,24 @@ public final class ControlClient {
         return request("PUT", path, body);
     }
 
+    /// Asks for the machine's end, which may come before the answer.
+    public void end(String path, Map<String, Object> body)
+            throws IOException, InterruptedException {
+        try {
+            post(path, body);
+        } catch (EndedException _) {
+            // that was what it was asked for
+        }
+    }
+
+    private static final class EndedException extends IOException {
+        private static final long serialVersionUID = 1;
+
+        EndedException(String name) {
+            super(name + " has ended while it was asked");
+        }
+    }
+
     /// @throws ConfigException if the machine says that it cannot
     private Fields request(String method, String path, Map<String, Object> body)
             throws IOException, InterruptedException {
@@ -63,15 +81,20 @@ public final class ControlClient {
         var request = new ByteArrayOutputStream();
         request.writeBytes(head.getBytes(StandardCharsets.US_ASCII));
         request.writeBytes(content);
-        byte[] answer;
         try (SocketChannel channel = connect()) {
-            ByteBuffer bytes = ByteBuffer.wrap(request.toByteArray());
-            while (bytes.hasRemaining()) {
-                channel.write(bytes);
-            }
-            answer = Channels.newInputStream(channel).readNBytes(MAX_ANSWER);
+            return parse(exchange(channel, ByteBuffer.wrap(request.toByteArray())));
         }
-        return parse(answer);
+    }
+
+    private byte[] exchange(SocketChannel channel, ByteBuffer request) throws EndedException {
+        try {
+            while (request.hasRemaining()) {
+                channel.write(request);
+            }
+            return Channels.newInputStream(channel).readNBytes(MAX_ANSWER);
+        } catch (IOException _) {
+            throw new EndedException(folder.name());
+        }
     }
 
     private Fields parse(byte[] answer) throws IOException {
@@ -79,7 +102,7 @@ public final class ControlClient {
         String head = new String(answer, 0, Math.max(end, 0), StandardCharsets.US_ASCII);
         String[] words = head.split(" ", 3);
         if (words.length < 2 || !words[0].startsWith("HTTP/1.")) {
-            throw new IOException(folder.name() + " has ended while it was asked");
+            throw new EndedException(folder.name());
         }
         int from = end + END_OF_HEADERS.length;
         String text = new String(answer, from, answer.length - from, StandardCharsets.UTF_8);

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 /// that nobody waits for it; its threads are daemons (`api-N`).
 final class ControlServer implements AutoCloseable {
     private static final Logger LOG = System.getLogger(ControlServer.class.getName());
-    private static final int THREADS = 6;
+    private static final int THREADS = 8; // two listen, and three may wait for a guest
     private static final Duration IDLE = Duration.ofSeconds(60);
 
     private final Path socket;
