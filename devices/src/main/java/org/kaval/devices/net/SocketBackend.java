@@ -109,7 +109,16 @@ public final class SocketBackend implements NetBackend {
         if (redial != null) {
             return redial.drain() == 0 ? null : redial(redial);
         }
-        return listener == null ? null : UnixSocket.accept(listener);
+        return listener == null ? null : accept(listener);
+    }
+
+    private @Nullable Fd accept(Fd waiting) {
+        try {
+            return UnixSocket.accept(waiting);
+        } catch (ErrnoException e) { // no more descriptors, perhaps: the next may have more luck
+            LOG.log(Level.WARNING, "{0}: {1}", path, e.getMessage());
+            return null;
+        }
     }
 
     private @Nullable Fd redial(TimerFd timer) throws ErrnoException {

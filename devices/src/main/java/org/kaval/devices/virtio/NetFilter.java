@@ -86,12 +86,12 @@ final class NetFilter {
 
     /// Whether everything passes: nobody needs to ask then.
     boolean passesAll() {
-        return (modes & (1 << PROMISC)) != 0 && vlans.length == 0;
+        return (modes & (1 << PROMISC)) != 0; // tagged ones as well
     }
 
     /// Whether the frame that begins with `head` passes; allocates nothing.
     boolean passes(MemorySegment head) {
-        return passesVlan(head) && passesAddress(address(head));
+        return passesAll() || (passesVlan(head) && passesAddress(address(head)));
     }
 
     private boolean passesVlan(MemorySegment head) {
@@ -105,9 +105,6 @@ final class NetFilter {
 
     private boolean passesAddress(long to) {
         int how = modes;
-        if ((how & (1 << PROMISC)) != 0) {
-            return true;
-        }
         if (to == BROADCAST) {
             return (how & (1 << NOBCAST)) == 0;
         }

@@ -394,6 +394,7 @@ class VirtioNetTest {
         tagged[13] = 0;
         tagged[14] = 0x20 | 1;
         tagged[15] = 5; // VLAN 0x105
+        assertEquals(0, command(0, 0, 0), "not all frames");
         peerSends(tagged);
         until("it is thrown away", () -> net.received().filtered() == 1);
 
@@ -402,6 +403,11 @@ class VirtioNetTest {
         assertEquals(HEADER + 80, driver.awaitUsed(RX, 1).getFirst().written());
         assertEquals(1, command(2, 0, 0, 0x10), "VLAN 4096");
         assertEquals(0, command(2, 1, 5, 1));
+
+        driver.submit(RX, Buffer.toWrite(DATA + 0x10000, 2048));
+        assertEquals(0, command(0, 0, 1), "all frames");
+        peerSends(tagged);
+        assertEquals(HEADER + 80, driver.awaitUsed(RX, 1).getFirst().written());
     }
 
     @Test
