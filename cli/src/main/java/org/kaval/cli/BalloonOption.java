@@ -47,6 +47,9 @@ final class BalloonOption {
     /// The balloon of the next machine, which is asked for as much as the last one.
     private synchronized VirtioBalloon next(long bytes) {
         memory = bytes;
+        if (device != null) {
+            target = device.target(); // which a snapshot may have said
+        }
         problem(target)
                 .ifPresent(problem -> {
                     throw new ConfigException("balloon", problem);
