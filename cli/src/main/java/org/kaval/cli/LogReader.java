@@ -9,11 +9,13 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /// Reads the two files of a {@link ConsoleLog}, which another process may write meanwhile.
 final class LogReader implements AutoCloseable {
     private static final int POLL_MILLIS = 50;
+    private static final int MOST_TRIES = 1000;
     private static final String LOSS = "\n[kaval: some of it is lost]\n";
 
     private final Path log;
@@ -22,13 +24,17 @@ final class LogReader implements AutoCloseable {
     private final InputStream older;
     private final @Nullable Object olderKey; // null if there is none
 
-    private LogReader(Path log, InputStream newer, Object newerKey) throws IOException {
+    private LogReader(
+            Path log,
+            InputStream newer,
+            Object newerKey,
+            InputStream older,
+            @Nullable Object olderKey) {
         this.log = log;
         this.newer = newer;
         this.newerKey = newerKey;
-        Path before = ConsoleLog.older(log);
-        olderKey = key(before);
-        older = olderKey == null ? InputStream.nullInputStream() : Files.newInputStream(before);
+        this.older = older;
+        this.olderKey = olderKey;
     }
 
     interface Condition {
@@ -56,28 +62,32 @@ final class LogReader implements AutoCloseable {
     }
 
     /// Both as they are at one moment.
-    private static LogReader open(Path log) throws IOException {
-        while (true) {
-            Object key = key(log);
-            if (key == null) {
-                Thread.onSpinWait(); // between two
-                continue;
+    ///
+    /// @throws NoSuchFileException if there is none any more
+    private static LogReader open(Path log) throws IOException, InterruptedException {
+        for (int i = 0; i < MOST_TRIES; i++) {
+            Object newerKey = key(log);
+            Object olderKey = key(ConsoleLog.older(log));
+            InputStream newer = open(log, newerKey);
+            InputStream older = open(ConsoleLog.older(log), olderKey);
+            if (newerKey != null
+                    && newerKey.equals(key(log))
+                    && Objects.equals(olderKey, key(ConsoleLog.older(log)))) {
+                return new LogReader(log, newer, newerKey, older, olderKey);
             }
-            LogReader files = null;
-            try {
-                files = new LogReader(log, Files.newInputStream(log), key);
-                if (key.equals(key(log))) {
-                    LogReader whole = files;
-                    files = null;
-                    return whole;
-                }
-            } catch (NoSuchFileException _) {
-                // another has begun
-            } finally {
-                if (files != null) {
-                    files.close();
-                }
+            try (newer) {
+                older.close();
             }
+            Thread.sleep(1); // another begins at this moment
+        }
+        throw new NoSuchFileException(log.toString());
+    }
+
+    private static InputStream open(Path file, @Nullable Object key) throws IOException {
+        try {
+            return key == null ? InputStream.nullInputStream() : Files.newInputStream(file);
+        } catch (NoSuchFileException _) {
+            return InputStream.nullInputStream();
         }
     }
 

@@ -2,10 +2,12 @@ package org.kaval.cli;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -61,6 +63,11 @@ class LogReaderTest {
             beginAnother("four");
         });
         assertEquals("one " + LOST + "three four", read.toString(US_ASCII));
+    }
+
+    @Test
+    void whereThereIsNoLogNobodyWaits() {
+        assertThrows(NoSuchFileException.class, this::copy);
     }
 
     private interface Action {
