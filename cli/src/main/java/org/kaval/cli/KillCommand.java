@@ -1,12 +1,9 @@
 package org.kaval.cli;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.kaval.cli.control.ControlClient;
-import org.kaval.cli.control.VmFolder;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,16 +24,6 @@ final class KillCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        var asked = new ArrayList<VmFolder>();
-        int status =
-                EachMachine.run(
-                        spec.commandLine(),
-                        names,
-                        name -> {
-                            ControlClient.of(name).end("/v1/vm/kill", Map.of());
-                            asked.add(VmFolder.existing(name));
-                        });
-        WaitCommand.await(asked);
-        return status;
+        return EachMachine.end(spec.commandLine(), names, "/v1/vm/kill", Map.of());
     }
 }

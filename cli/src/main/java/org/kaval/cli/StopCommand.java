@@ -1,13 +1,10 @@
 package org.kaval.cli;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
-import org.kaval.cli.control.ControlClient;
-import org.kaval.cli.control.VmFolder;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -38,16 +35,6 @@ final class StopCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         Map<String, Object> body = grace == null ? Map.of() : Map.of("graceSeconds", grace);
-        var asked = new ArrayList<VmFolder>();
-        int status =
-                EachMachine.run(
-                        spec.commandLine(),
-                        names,
-                        name -> {
-                            ControlClient.of(name).end("/v1/vm/shut-down", body);
-                            asked.add(VmFolder.existing(name));
-                        });
-        WaitCommand.await(asked);
-        return status;
+        return EachMachine.end(spec.commandLine(), names, "/v1/vm/shut-down", body);
     }
 }
