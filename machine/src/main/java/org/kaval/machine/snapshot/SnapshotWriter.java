@@ -150,7 +150,8 @@ public final class SnapshotWriter implements AutoCloseable {
     /// closes it in any case.
     ///
     /// @param base whose memory shows where this one's has nothing; null for none
-    /// @throws SnapshotException if `base` is of another machine, or in this folder
+    /// @throws SnapshotException if `base` is of another machine, or it or what it lies over in
+    ///   this folder
     public MemoryCopy beginMemory(GuestMemory memory, @Nullable Snapshot base) throws IOException {
         if (base != null) {
             if (base.hasMemoryIn(directory)) {
